@@ -1,0 +1,64 @@
+# From a bare clone: `make demo` and `make test`. Both first make .venv from requirements/lock.txt, once.
+# Needs Python 3.10 or newer, git and a C++ compiler (only where no built wheel of onedl-mmcv is at hand).
+#
+#   make venv PYTHON=python3.12                      another interpreter
+#   PIP_FIND_LINKS=/folder/with/wheels make venv     wheels of your own (torch, onedl-mmcv) come first
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+# One test process a core; eight are enough, each holds torch and MMDetection (about 1 GB).
+CORES := $(shell nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+WORKERS ?= $(shell [ $(CORES) -gt 8 ] && echo 8 || echo $(CORES))
+SOURCES := deeplake_mmdet tests tools benchmarks configs
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test test-slow lint format doctor lock clean distclean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | \
+		while IFS='|' read -r name text; do printf '%-18s %s\n' "$$name" "$$text"; done
+
+venv: $(STAMP) ## make .venv with exactly the versions of requirements/lock.txt
+
+# The stamp is written last: an installation that failed midway is taken up again by the next call.
+$(STAMP): requirements/lock.txt requirements/install.sh setup.cfg pyproject.toml
+	@rm -f $@
+	@PYTHON='$(PYTHON)' VENV='$(VENV)' bash requirements/install.sh
+	@touch $@
+
+demo: $(STAMP) ## make a dataset, train on it, evaluate, draw the result (ARGS=... is passed on)
+	@$(BIN)/deeplake-mmdet demo $(ARGS)
+
+test: $(STAMP) ## run the tests, the slow ones left out (ARGS=... is passed to pytest)
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+
+test-slow: $(STAMP) ## run the slow tests, one after another
+	$(BIN)/python -m pytest -m slow --timeout 3600 $(ARGS)
+
+lint: $(STAMP) ## ruff check, ruff format --check, mypy
+	$(BIN)/ruff check $(wildcard $(SOURCES))
+	$(BIN)/ruff format --check $(wildcard $(SOURCES))
+	$(BIN)/mypy
+
+format: $(STAMP) ## sort the imports, format the code
+	$(BIN)/ruff check --select I --fix $(wildcard $(SOURCES))
+	$(BIN)/ruff format $(wildcard $(SOURCES))
+
+doctor: $(STAMP) ## say what is wrong with .venv, and the command that mends it
+	@$(BIN)/deeplake-mmdet doctor $(ARGS)
+
+lock: ## write requirements/lock.txt anew from setup.cfg; keeps the versions it holds (ARGS=--upgrade moves them)
+	@PYTHON='$(PYTHON)' bash requirements/lock.sh $(ARGS)
+
+clean: ## remove caches and build products; keeps .venv
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find . -path './$(VENV)' -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv
+	rm -rf $(VENV)

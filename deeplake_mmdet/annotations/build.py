@@ -1,0 +1,174 @@
+"""Building the annotation index: every column is read once, in bulk, and what contradicts itself is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from deeplake_mmdet.annotations.boxes import fit, plausible_formats, to_xywh
+from deeplake_mmdet.annotations.index import AnnotationIndex
+from deeplake_mmdet.annotations.labels import class_names, map_labels
+from deeplake_mmdet.annotations.ragged import Place, read_flat
+from deeplake_mmdet.annotations.sizes import image_sizes
+from deeplake_mmdet.config.box_format import BoxFormat
+from deeplake_mmdet.errors import AnnotationError, ColumnError
+from deeplake_mmdet.source.columns import ColumnMap
+from deeplake_mmdet.source.fork_gate import reading
+
+
+def build_index(
+    selection: Any,
+    columns: ColumnMap,
+    rows: np.ndarray,
+    *,
+    classes: Sequence[str] | str | None = None,
+    box_format: BoxFormat | None = None,
+) -> tuple[AnnotationIndex, list[str]]:
+    """Read all annotations of a selection.
+
+    Args:
+        selection: Deep Lake dataset or view of N rows.
+        columns: Its column map.
+        rows: Row number of each row of the selection, int64 (N,).
+        classes: Class names that the run asks for, or None for the dataset's own.
+        box_format: ``deeplake_bbox_format``, or None.
+
+    Returns:
+        The index, and remarks for the log.
+
+    Raises:
+        AnnotationError: Boxes and labels of different number, NaN boxes, labels without a name, an implausible box
+            format, a repeated image id; the row is named.
+        ColumnError: The declared and the configured box format contradict each other.
+        ConfigError: See `deeplake_mmdet.annotations.labels.class_names`.
+    """
+    names = class_names(columns.class_names, classes)
+    boxes, offsets = read_flat(selection, columns['gt_bboxes'], 4, rows)
+    place = Place(columns['gt_bboxes'], rows, offsets)
+    _refuse_nan(boxes, place)
+    labels = _per_object(selection, columns, 'gt_labels', rows, offsets)
+    sizes = image_sizes(selection, columns, rows)
+    reading_, remarks = _choose_format(columns, box_format)
+    object_sizes = np.repeat(sizes, np.diff(offsets), axis=0)
+    remarks += _verify_format(boxes, reading_, object_sizes, place, columns.box_format or box_format)
+    xywh = None if columns.get('gt_areas') else to_xywh(boxes, reading_, object_sizes)
+    index = AnnotationIndex(
+        rows=rows,
+        img_ids=_img_ids(selection, columns, rows),
+        sizes=sizes,
+        offsets=offsets,
+        boxes=boxes,
+        box_format=reading_,
+        labels=map_labels(labels, columns.class_names, names, Place(columns['gt_labels'], rows, offsets)),
+        classes=names,
+        category_ids=_category_ids(columns, names),
+        areas=_areas(selection, columns, rows, offsets) if xywh is None else xywh[:, 2] * xywh[:, 3],
+        crowd=_flags(selection, columns, 'gt_iscrowd', rows, offsets),
+        difficult=_flags(selection, columns, 'gt_difficult', rows, offsets),
+        ignored=_flags(selection, columns, 'gt_ignore', rows, offsets),
+    )
+    return index, remarks
+
+
+def _refuse_nan(boxes: np.ndarray, place: Place) -> None:
+    if boxes.dtype.kind != 'f':
+        return
+    wrong = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
+    if len(wrong):
+        raise AnnotationError(
+            f'{place(wrong[0])}: expected finite numbers, but got the box {boxes[wrong[0]].tolist()}. '
+            f'{len(wrong)} boxes are affected in all: correct them, or leave their rows out by a query.'
+        )
+
+
+def _per_object(
+    selection: Any, columns: ColumnMap, role: str, rows: np.ndarray, offsets: np.ndarray
+) -> np.ndarray:
+    """A column with one value an object, checked against the number of boxes in each row."""
+    values, own = read_flat(selection, columns[role], None, rows)
+    wrong = np.flatnonzero(np.diff(own) != np.diff(offsets))
+    if len(wrong):
+        row = wrong[0]
+        raise AnnotationError(
+            f'Row {int(rows[row])}: expected as many values in {columns[role]!r} as boxes in '
+            f'{columns["gt_bboxes"]!r}, but got {np.diff(own)[row]} and {np.diff(offsets)[row]}. '
+            f'{len(wrong)} rows are affected in all: correct them, or leave them out by a query.'
+        )
+    return values
+
+
+def _flags(selection: Any, columns: ColumnMap, role: str, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    if columns.get(role) is None:
+        return np.zeros(int(offsets[-1]), bool)
+    return _per_object(selection, columns, role, rows, offsets).astype(bool)
+
+
+def _areas(selection: Any, columns: ColumnMap, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    return _per_object(selection, columns, 'gt_areas', rows, offsets).astype(np.float64)
+
+
+def _choose_format(columns: ColumnMap, wanted: BoxFormat | None) -> tuple[BoxFormat, list[str]]:
+    declared = columns.box_format
+    if wanted and declared and wanted != declared:
+        raise ColumnError(
+            f'DeepLakeDataset(deeplake_bbox_format=) says {wanted}, but the column {columns["gt_bboxes"]!r} declares '
+            f'{declared}. Remove the key, or correct the column.'
+        )
+    if wanted or declared:
+        return wanted or declared or BoxFormat(), []
+    default = BoxFormat()
+    return default, [
+        f'The column {columns["gt_bboxes"]!r} declares no box format: reading {default} boxes. '
+        'Set deeplake_bbox_format to say otherwise.'
+    ]
+
+
+def _verify_format(
+    boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray, place: Place, stated: BoxFormat | None
+) -> list[str]:
+    """Refuse a reading that another one beats, or that gives negative sizes; remark on boxes out of their image."""
+    if not len(boxes):
+        return []
+    found = fit(boxes, box_format, sizes)
+    if found.plausible:
+        return []
+    others = [other for other in plausible_formats(boxes, sizes) if other != box_format]
+    if not others and stated and not len(found.negative) and not found.tiny:
+        return [f'{found.outside.size} of {found.total} boxes in {place.column!r} leave their image by over a pixel.']
+    worst = found.negative if len(found.negative) else found.outside
+    example = f' {place(worst[0])}: {boxes[worst[0]].tolist()}.' if len(worst) else ''
+    fits = ', '.join(f'dict(mode={o.mode!r}, type={o.type!r})' for o in others) or 'none of the six readings'
+    raise AnnotationError(
+        f'DeepLakeDataset(deeplake_bbox_format=): read as {box_format}, the boxes in {place.column!r} are implausible: '
+        f'{found}.{example} What would fit: {fits}.'
+    )
+
+
+def _img_ids(selection: Any, columns: ColumnMap, rows: np.ndarray) -> np.ndarray | list[str]:
+    column = columns.get('img_id')
+    if column is None:
+        return rows
+    with reading():
+        values = selection[column][:] if len(rows) else rows
+    ids: np.ndarray | list[str] = (
+        [str(value) for value in values] if isinstance(values, list) else np.asarray(values).reshape(-1)
+    )
+    unique, first, counts = np.unique(np.asarray(ids), return_index=True, return_counts=True)
+    if len(unique) < len(rows):
+        repeated = int(np.argmax(counts))
+        places = rows[np.flatnonzero(np.asarray(ids) == unique[repeated])[:3]].tolist()
+        raise AnnotationError(
+            f'Column {column!r}: expected every image id once, but got {unique[repeated]} in the rows {places}. '
+            'Evaluation would mix these images up.'
+        )
+    return ids
+
+
+def _category_ids(columns: ColumnMap, names: Sequence[str]) -> tuple[int, ...]:
+    """The original category ids of the run's classes; their positions where the dataset keeps none."""
+    if columns.category_ids is None or columns.class_names is None:
+        return tuple(range(len(names)))
+    stored = dict(zip(columns.class_names, columns.category_ids, strict=True))
+    return tuple(stored[name] for name in names)

@@ -1,0 +1,124 @@
+"""The annotations of a dataset as flat arrays.
+
+A million images with seven million boxes are a few hundred megabytes here, and none of it is a Python object, so
+worker processes share the pages.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from deeplake_mmdet.annotations.boxes import to_xywh, to_xyxy
+from deeplake_mmdet.config.box_format import BoxFormat
+
+
+@dataclass(frozen=True)
+class AnnotationIndex:
+    """All annotations of N images with M objects.
+
+    Attributes:
+        rows: Row number of each image in its dataset, int64 (N,).
+        img_ids: Image ids, int64 (N,) or a list of str.
+        sizes: Height and width, int64 (N, 2).
+        offsets: First object of each image, int64 (N + 1,).
+        boxes: Boxes as stored, (M, 4), dtype of the column.
+        box_format: Their reading.
+        labels: Position in `classes`, int32 (M,); -1 for a class that the run does not ask for.
+        classes: Class names of the run.
+        category_ids: Original category id of each class.
+        areas: Annotated areas in square pixels, float64 (M,); width times height where none are annotated.
+        crowd: Whether an object is a crowd region (``iscrowd``), bool (M,).
+        difficult: Whether it is difficult (PASCAL VOC), bool (M,).
+        ignored: Whether its annotation is to be ignored altogether (``ignore``), bool (M,).
+    """
+
+    rows: np.ndarray
+    img_ids: np.ndarray | list[str]
+    sizes: np.ndarray
+    offsets: np.ndarray
+    boxes: np.ndarray
+    box_format: BoxFormat
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    areas: np.ndarray
+    crowd: np.ndarray
+    difficult: np.ndarray
+    ignored: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def image_of(self) -> np.ndarray:
+        """Image of each object, int64 (M,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def xyxy(self, objects: slice | np.ndarray, image: int | None = None) -> np.ndarray:
+        """Boxes as left, top, right, bottom in absolute pixels, float64 (m, 4).
+
+        Args:
+            objects: Which objects.
+            image: Their image, where they are all of one; saves looking it up.
+        """
+        return to_xyxy(self.boxes[objects], self.box_format, self._sizes_of(objects, image))
+
+    def xywh(self, objects: slice | np.ndarray) -> np.ndarray:
+        """Boxes as left, top, width, height in absolute pixels, float64 (m, 4)."""
+        return to_xywh(self.boxes[objects], self.box_format, self._sizes_of(objects, None))
+
+    def _sizes_of(self, objects: slice | np.ndarray, image: int | None) -> np.ndarray:
+        if image is not None:
+            return self.sizes[image : image + 1]
+        return self.sizes[self.image_of[objects]]
+
+    @cached_property
+    def usable(self) -> np.ndarray:
+        """Which objects a detector is trained with, bool (M,).
+
+        As `CocoDataset` chooses: the class is asked for, the annotation is not marked as ignored, its area is
+        positive, it is at least one pixel wide and high, and part of it lies in the image.
+        """
+        height, width = self.sizes[self.image_of].T
+        x, y, w, h = self.xywh(slice(None)).T
+        inside_w = np.minimum(x + w, width) - np.maximum(x, 0)
+        inside_h = np.minimum(y + h, height) - np.maximum(y, 0)
+        inside = np.maximum(inside_w, 0) * np.maximum(inside_h, 0) != 0
+        return inside & (self.areas > 0) & (w >= 1) & (h >= 1) & (self.labels >= 0) & ~self.ignored
+
+    def kept(self, *, filter_empty_gt: bool, min_size: int) -> dict[str, np.ndarray]:
+        """Which images pass each filter, by the filter's name, bool (N,) each.
+
+        An image counts as empty if it has no annotation of an asked-for class at all; one with only unusable
+        annotations is not empty. This is how `CocoDataset` counts.
+        """
+        passes = {'min_size': self.sizes.min(axis=1) >= min_size}
+        if filter_empty_gt:
+            asked_for = np.bincount(self.image_of[self.labels >= 0], minlength=len(self))
+            passes['filter_empty_gt'] = asked_for > 0
+        return passes
+
+    def objects_of(self, image: int) -> np.ndarray:
+        """Indices of the usable objects of one image, int64 (m,)."""
+        start, stop = self.offsets[image], self.offsets[image + 1]
+        return start + np.flatnonzero(self.usable[start:stop])
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the row numbers and of all annotations as stored."""
+        state = hashlib.blake2b(digest_size=16)
+        state.update('\0'.join([*self.classes, str(self.box_format)]).encode())
+        for array in (self.rows, self.offsets, self.boxes, self.labels, self.areas, self.crowd):
+            state.update(np.ascontiguousarray(array).data)
+        return state.hexdigest()
+
+
+def names_of(classes: Sequence[str], labels: np.ndarray) -> dict[str, int]:
+    """How many objects each class has."""
+    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
+    return {name: int(count) for name, count in zip(classes, counts, strict=True)}

@@ -1,0 +1,97 @@
+"""Ragged columns as one flat array and offsets, with the row named where a row does not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from deeplake_mmdet.errors import AnnotationError
+from deeplake_mmdet.source.fork_gate import reading
+
+_STEP = 50_000
+
+
+def read_flat(selection: Any, column: str, width: int | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Read a column of one array a row.
+
+    Args:
+        selection: Deep Lake dataset or view; it must be kept alive by the caller.
+        column: Name of the column.
+        width: Numbers an object: 4 for boxes; None for one number an object.
+        rows: Row number of each row of the selection, for messages, shape (N,).
+
+    Returns:
+        The values, shape (M, width) or (M,), dtype as stored; and int64 offsets of shape (N + 1,).
+
+    Raises:
+        AnnotationError: A row's array has not `width` numbers an object.
+    """
+    parts: list[np.ndarray] = []
+    counts: list[np.ndarray] = []
+    for start in range(0, len(rows), _STEP):
+        stop = min(start + _STEP, len(rows))
+        with reading():
+            values = selection[column][start:stop]
+        flat, lengths = _flatten(values, width) or _flatten_one_by_one(values, column, width, rows[start:stop])
+        parts.append(flat)
+        counts.append(lengths)
+    flat = np.concatenate(parts) if parts else _nothing(width)
+    return flat, np.concatenate([[0], np.cumsum(np.concatenate(counts))]) if counts else np.zeros(1, np.int64)
+
+
+def _nothing(width: int | None) -> np.ndarray:
+    return np.zeros((0, width) if width else (0,), np.float32)
+
+
+def _flatten(values: Any, width: int | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Flat values and number of objects in each row, or None if the rows are not all of one plain form."""
+    arrays = list(values)
+    try:
+        flat = np.concatenate(arrays)
+    except ValueError:  # scalars, None, or different numbers of dimensions
+        return None
+    if flat.ndim != (2 if width else 1) or (width and flat.shape[1] != width):
+        return None
+    return flat, np.fromiter(map(len, arrays), np.int64, len(arrays))
+
+
+def _flatten_one_by_one(
+    values: Any, column: str, width: int | None, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    arrays = [_array(value, column, width, int(row)) for value, row in zip(values, rows, strict=True)]
+    filled = [array for array in arrays if len(array)]
+    flat = np.concatenate(filled) if filled else _nothing(width)
+    return flat, np.fromiter(map(len, arrays), np.int64, len(arrays))
+
+
+def _array(value: Any, column: str, width: int | None, row: int) -> np.ndarray:
+    if value is None:
+        return _nothing(width)
+    array = np.asarray(value)
+    if width is None:
+        return array.reshape(-1)
+    if array.size == 0:
+        return _nothing(width)
+    if array.size % width or array.shape[-1] != width:
+        raise AnnotationError(
+            f'Column {column!r}, row {row}: expected an array of shape (n, {width}), but got {array.shape}.'
+        )
+    return array.reshape(-1, width)
+
+
+class Place:
+    """Says where an object stands: ``Column 'boxes', row 17``.
+
+    Args:
+        column: Name of the column.
+        rows: Row numbers, shape (N,).
+        offsets: First object of each row, shape (N + 1,).
+    """
+
+    def __init__(self, column: str, rows: np.ndarray, offsets: np.ndarray) -> None:
+        self.column, self.rows, self.offsets = column, rows, offsets
+
+    def __call__(self, item: int) -> str:
+        row = int(np.searchsorted(self.offsets, item, side='right') - 1)
+        return f'Column {self.column!r}, row {int(self.rows[row])}'

@@ -1,0 +1,46 @@
+"""The arguments of MMDetection's own tools, and reading a config with them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from typing import Any
+
+from deeplake_mmdet.errors import ConfigError
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Arguments that training and testing share."""
+    from mmengine.config import DictAction
+
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints; default: ./work_dirs/<name of the config>')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override config keys, as key=value; nested keys as a.b.c=value, lists as key="[1,2]"',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def load_config(args: argparse.Namespace) -> Any:
+    """Read the config file and apply the common arguments.
+
+    Raises:
+        ConfigError: The file does not exist.
+    """
+    from mmengine.config import Config
+
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not os.path.isfile(args.config):
+        raise ConfigError(f'The config file {args.config!r} does not exist.')
+    config = Config.fromfile(args.config)
+    config.launcher = args.launcher
+    if args.cfg_options:
+        config.merge_from_dict(args.cfg_options)
+    if args.work_dir:
+        config.work_dir = args.work_dir
+    elif not config.get('work_dir'):
+        config.work_dir = os.path.join('work_dirs', os.path.splitext(os.path.basename(args.config))[0])
+    return config

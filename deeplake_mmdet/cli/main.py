@@ -1,0 +1,38 @@
+"""The ``deeplake-mmdet`` command: one verb a module, each imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from deeplake_mmdet.errors import DeepLakeMMDetError
+
+VERBS = {
+    'train': 'train a detector from a config',
+    'test': 'evaluate a checkpoint',
+    'convert': 'make a Deep Lake dataset from COCO or PASCAL VOC files',
+    'demo': 'make a small dataset, train on it, evaluate, and draw the result',
+    'doctor': 'say what is wrong with this environment, and the command that mends it',
+}
+
+
+def usage() -> str:
+    verbs = '\n'.join(f'  {name:<10}{text}' for name, text in VERBS.items())
+    return f'usage: deeplake-mmdet VERB [options]\n\n{verbs}\n\n`deeplake-mmdet VERB --help` lists the options of a verb.'
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one verb; returns the process's exit code. An error of ours is printed as one message, not as a traceback."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ('-h', '--help'):
+        print(usage())
+        return 0 if argv else 2
+    verb = argv.pop(0)
+    if verb not in VERBS:
+        print(f'deeplake-mmdet: unknown verb {verb!r}\n\n{usage()}', file=sys.stderr)
+        return 2
+    try:
+        return importlib.import_module(f'deeplake_mmdet.cli.{verb}').main(argv) or 0
+    except DeepLakeMMDetError as error:
+        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        return 1

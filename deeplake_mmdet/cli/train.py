@@ -1,0 +1,56 @@
+"""Train a detector from a config; the arguments are those of MMDetection's ``tools/train.py``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from deeplake_mmdet.cli.arguments import add_common, load_config
+from deeplake_mmdet.engine.prepare import prepare
+from deeplake_mmdet.engine.runner import build_runner
+from deeplake_mmdet.errors import ConfigError
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog='deeplake-mmdet train', description='Train a detector')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--amp', action='store_true', help='train with automatic mixed precision')
+    parser.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the batch size')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='resume from this checkpoint; without a value, from the latest one in the work dir',
+    )
+    add_common(parser)
+    return parser.parse_args(argv)
+
+
+def apply_arguments(config: Any, args: argparse.Namespace) -> None:
+    """Write the arguments of training into the config.
+
+    Raises:
+        ConfigError: ``--auto-scale-lr`` with a config that does not say what it was tuned for.
+    """
+    if args.amp:
+        config.optim_wrapper.type = 'AmpOptimWrapper'
+        config.optim_wrapper.loss_scale = 'dynamic'
+    if args.auto_scale_lr:
+        if 'base_batch_size' not in (config.get('auto_scale_lr') or {}):
+            raise ConfigError(
+                '--auto-scale-lr expected auto_scale_lr=dict(base_batch_size=…) in the config, but got '
+                f'{config.get("auto_scale_lr")!r}. Add the batch size that its learning rate is meant for.'
+            )
+        config.auto_scale_lr.enable = True
+    if args.resume:
+        config.resume = True
+        config.load_from = None if args.resume == 'auto' else args.resume
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parse(argv)
+    config = load_config(args)
+    apply_arguments(config, args)
+    notes = prepare(config, ('train', 'val'))
+    build_runner(config, notes).train()
+    return 0

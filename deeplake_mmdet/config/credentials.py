@@ -1,0 +1,159 @@
+"""Credentials: read from the config, kept out of every text, pickle and config dump.
+
+A recipe that is pickled or printed holds only a reference (``vault:…``). The secret itself stays in this process and,
+for the workers that it starts, in an environment variable of that name, which children inherit whatever their start
+method. Nothing is written to disk.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deeplake_mmdet.errors import ConfigError, SourceError
+
+_PREFIX = 'vault:'
+_VARIABLE = 'DEEPLAKE_MMDET_VAULT_'
+_PUBLIC_KEYS = ('endpoint_url', 'aws_region', 'region', 'profile_name')
+_CREDS_KEYS = ('aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'creds_key', *_PUBLIC_KEYS)
+_SECRET_VARIABLES = ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'ACTIVELOOP_TOKEN')
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A Deep Lake token and the storage's own credentials.
+
+    Attributes:
+        token: Token of Deep Lake's cloud, or None.
+        creds: Storage credentials as ``deeplake.open(creds=)`` takes them; empty where the environment provides them.
+    """
+
+    token: str | None = field(default=None, repr=False)
+    creds: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_config(cls, value: Any) -> Credentials:
+        """Read ``deeplake_credentials``: a dict of ``token`` and ``creds``, or a reference made by `stash`.
+
+        Raises:
+            ConfigError: Unknown keys; ``username``/``password``, which Deep Lake no longer accepts; an
+                ``endpoint_url`` without scheme, which Deep Lake would retry for 45 seconds.
+        """
+        if isinstance(value, Credentials):
+            return value
+        if value is None or value == '':
+            return cls()
+        if isinstance(value, str) and value.startswith(_PREFIX):
+            return unstash(value)
+        if not isinstance(value, Mapping):
+            raise ConfigError(
+                'DeepLakeDataset(deeplake_credentials=) expected dict(token=…, creds=dict(…)), '
+                f'but got a {type(value).__name__}.'
+            )
+        given = _given(value)
+        if {'username', 'password'} & set(given):
+            raise ConfigError(
+                'DeepLakeDataset(deeplake_credentials=) expected a token, but got username/password: Deep Lake no '
+                'longer signs in by password. Use dict(token=…) or the environment variable ACTIVELOOP_TOKEN.'
+            )
+        unknown = sorted(set(given) - {'token', 'creds'})
+        if unknown:
+            raise ConfigError(
+                f"DeepLakeDataset(deeplake_credentials=) expected the keys 'token' and 'creds', but got {unknown}. "
+                "Storage keys such as aws_access_key_id belong into 'creds'."
+            )
+        token = given.get('token')
+        if token is not None and not isinstance(token, str):
+            raise ConfigError(
+                f'DeepLakeDataset(deeplake_credentials.token=) expected a string, but got a {type(token).__name__}.'
+            )
+        return cls(token, cls._creds(given.get('creds') or {}))
+
+    @staticmethod
+    def _creds(value: Any) -> dict[str, str]:
+        if not isinstance(value, Mapping):
+            raise ConfigError(
+                f'DeepLakeDataset(deeplake_credentials.creds=) expected a dict, but got a {type(value).__name__}.'
+            )
+        creds = _given(value)
+        for key, item in creds.items():
+            where = f'DeepLakeDataset(deeplake_credentials.creds.{key}=)'
+            if not isinstance(item, str):
+                raise ConfigError(f'{where} expected a string, but got a {type(item).__name__}.')
+            close = difflib.get_close_matches(key, _CREDS_KEYS, n=1, cutoff=0.8)
+            if close and key not in _CREDS_KEYS:  # Deep Lake ignores what it does not know
+                raise ConfigError(f'{where} is no key of Deep Lake. Did you mean {close[0]!r}?')
+        endpoint = creds.get('endpoint_url')
+        if endpoint is not None and not str(endpoint).startswith(('http://', 'https://')):
+            raise ConfigError(
+                'DeepLakeDataset(deeplake_credentials.creds.endpoint_url=) expected http://… or https://…, '
+                f'but got {endpoint!r}.'
+            )
+        return creds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and copies hold the reference only."""
+        return unstash, (stash(self),)
+
+    def __bool__(self) -> bool:
+        return bool(self.token or self.creds)
+
+    def open_arguments(self) -> dict[str, Any]:
+        """Keyword arguments for ``deeplake.open_read_only`` and its like."""
+        arguments: dict[str, Any] = {}
+        if self.creds:
+            arguments['creds'] = dict(self.creds)
+        if self.token:
+            arguments['token'] = self.token
+        return arguments
+
+    def scrub(self, text: str) -> str:
+        """``text`` with every secret value replaced by ``***``, those of the environment included."""
+        given = (value for key, value in self.creds.items() if key not in _PUBLIC_KEYS)
+        for secret in (self.token, *given, *map(os.environ.get, _SECRET_VARIABLES)):
+            if secret and len(secret) > 3:
+                text = text.replace(secret, '***')
+        return text
+
+
+def _given(value: Mapping[str, Any]) -> dict[str, Any]:
+    """The keys that have a value; an empty string is none, as from ``os.environ.get('TOKEN', '')``."""
+    return {key: item for key, item in value.items() if item is not None and item != ''}
+
+
+def stash(credentials: Credentials) -> str | None:
+    """Put credentials into this process's vault; returns the reference that may be written anywhere."""
+    if not credentials:
+        return None
+    content = json.dumps({'token': credentials.token, 'creds': dict(credentials.creds)}, sort_keys=True)
+    name = hashlib.blake2b(content.encode(), key=_process_salt(), digest_size=8).hexdigest()
+    os.environ[_VARIABLE + name] = content
+    return _PREFIX + name
+
+
+def unstash(reference: str | None) -> Credentials:
+    """The credentials behind a reference.
+
+    Raises:
+        SourceError: The reference was made by a process that is no ancestor of this one.
+    """
+    if reference is None:
+        return Credentials()
+    content = os.environ.get(_VARIABLE + reference[len(_PREFIX) :])
+    if content is None:
+        raise SourceError(
+            f'The credentials {reference!r} are not known to this process: they live only in the process that read '
+            'the config, and in its children. Give deeplake_credentials again.'
+        )
+    data = json.loads(content)
+    return Credentials(data['token'], data['creds'])
+
+
+def _process_salt() -> bytes:
+    """Key of the reference's hash, shared with children, so that a reference says nothing about the secret."""
+    return bytes.fromhex(os.environ.setdefault(_VARIABLE + 'SALT', os.urandom(16).hex()))

@@ -1,0 +1,5 @@
+"""The roles that a column can play in detection: the keys of ``deeplake_tensors``."""
+
+REQUIRED_ROLES = ('img', 'gt_bboxes', 'gt_labels')
+OPTIONAL_ROLES = ('gt_masks', 'gt_iscrowd', 'gt_difficult', 'gt_ignore', 'gt_areas', 'img_id', 'height', 'width')
+TENSOR_ROLES = REQUIRED_ROLES + OPTIONAL_ROLES

@@ -1,0 +1,137 @@
+"""The columns of a detection dataset: what the converters write and the reader finds, said in one place.
+
+Encoded images are stored as they are. Each per-instance column is ragged: a row holds one entry an instance, in the
+order of the annotation file, and a row without instances holds an array of length 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from deeplake import types
+
+MASK_FORMAT = 'coco_segmentation'
+_PLAIN: dict[str, type] = {'bytes': bytes, 'text': str}
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column and what a row must hold in it.
+
+    Args:
+        name: The column's name.
+        type: Its Deep Lake type, or the name of a numpy dtype for a scalar.
+        value: What a row's value is: 'bytes', 'text', or the name of the numpy dtype of its array.
+        ndim: Dimensions of that array; 0 is a numpy scalar.
+        metadata: The column's metadata, JSON-like.
+    """
+
+    name: str
+    type: Any
+    value: str
+    ndim: int = 0
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def check(self, value: Any) -> None:
+        """Raises TypeError when ``value`` is not exactly what the column stores (Deep Lake casts and corrupts)."""
+        if self.value in _PLAIN:
+            good, kind = isinstance(value, _PLAIN[self.value]) and bool(value), f'non-empty {self.value}'
+        else:
+            numeric = isinstance(value, np.ndarray | np.generic)
+            good = numeric and (value.dtype, value.ndim) == (np.dtype(self.value), self.ndim)
+            kind = f'a {self.ndim}-d {self.value} numpy value'
+        if not good:
+            raise TypeError(
+                f'DatasetWriter.append({self.name}=) expected {kind}, but got {value!r:.80}. '
+                f'Convert it to that type first.'
+            )
+
+    def batch(self, values: Sequence[Any]) -> Any:
+        """The values of many rows in the form Deep Lake stores without loss: one array of scalars, or a list."""
+        return values if self.value in _PLAIN or self.ndim else np.array(values, dtype=self.value)
+
+
+def ragged(name: str, dtype: str) -> Column:
+    """A column of one ``dtype`` number an instance."""
+    return Column(name, types.Array(dtype, 1), dtype, 1)
+
+
+def image_columns(dtype: str = 'uint8', compression: str = 'jpeg') -> list[Column]:
+    """The columns of the images themselves.
+
+    Args:
+        dtype: Of the decoded pixels, 'uint8' or 'uint16'.
+        compression: 'jpeg' or 'png', what most of the images are.
+    """
+    return [
+        Column('images', types.Image(dtype=dtype, sample_compression=compression), 'bytes'),
+        Column('img_id', 'int64', 'int64'),
+        Column('height', 'int32', 'int32'),
+        Column('width', 'int32', 'int32'),
+        Column('file_name', types.Text(), 'text'),
+        Column('split', types.Text(), 'text'),
+    ]
+
+
+def image_values(data: bytes, img_id: int, size_hw: tuple[int, int], file_name: str, split: str) -> dict[str, Any]:
+    """One row's values of :func:`image_columns`: encoded bytes, id, height and width in pixels, names."""
+    return {
+        'images': data,
+        'img_id': np.int64(img_id),
+        'height': np.int32(size_hw[0]),
+        'width': np.int32(size_hw[1]),
+        'file_name': file_name,
+        'split': split,
+    }
+
+
+def source_metadata(source_format: str, *files: str | Path) -> dict[str, Any]:
+    """The metadata of a converted dataset: the format and the names of the files that it was made from."""
+    return {'source': {'format': source_format, 'files': [Path(file).name for file in files]}}
+
+
+def box_columns(dtype: str, box_format: str, class_names: Sequence[str], **metadata: Any) -> list[Column]:
+    """Boxes in pixels, their labels (positions in ``class_names``) and their areas in square pixels.
+
+    Args:
+        dtype: Of the boxes, 'float32' or 'float64'.
+        box_format: 'ltwh' or 'ltrb'.
+        class_names: The names, in label order.
+        **metadata: More metadata of the column ``categories``.
+    """
+    labels = types.ClassLabel(types.Array('uint32', 1))
+    return [
+        Column('boxes', types.BoundingBox(dtype, box_format, 'pixel'), dtype, 2),
+        Column('categories', labels, 'uint32', 1, {'class_names': list(class_names), **metadata}),
+        ragged('areas', 'float64'),
+    ]
+
+
+def coco_columns(
+    image: Sequence[Column], categories: Sequence[Mapping[str, Any]], *, ignore: bool, masks: bool
+) -> list[Column]:
+    """The columns of a COCO dataset.
+
+    Args:
+        image: The columns of the images, see :func:`image_columns`.
+        categories: The ``categories`` of the annotation file, in its order.
+        ignore: Whether any annotation is marked ``ignore``.
+        masks: Whether any annotation has a segmentation; a row then holds a JSON list with one entry an instance.
+    """
+    names = [category['name'] for category in categories]
+    ids = [category['id'] for category in categories]
+    parents = [category.get('supercategory', '') for category in categories]
+    columns = [*image, *box_columns('float64', 'ltwh', names, category_ids=ids, supercategories=parents)]
+    columns += [ragged('iscrowd', 'uint8'), ragged('ann_ids', 'int64')]
+    columns += [ragged('ignore', 'uint8')] if ignore else []
+    return columns + ([Column('masks', types.Text(), 'text', 0, {'format': MASK_FORMAT})] if masks else [])
+
+
+def voc_columns(image: Sequence[Column], class_names: Sequence[str]) -> list[Column]:
+    """The columns of a PASCAL VOC dataset."""
+    flags = [ragged('difficult', 'uint8'), ragged('truncated', 'uint8')]
+    return [*image, *box_columns('float32', 'ltrb', class_names), *flags]

@@ -1,0 +1,386 @@
+"""`DeepLakeDataset`: MMDetection's dataset contract over a Deep Lake revision.
+
+Everything that MMDetection builds around `CocoDataset` works around it: wrappers, samplers, multi-image transforms,
+hooks, analysis tools. It gives the samples that `CocoDataset` gives for the same annotations.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from mmdet.datasets.base_det_dataset import BaseDetDataset
+from mmdet.registry import DATASETS
+from mmengine.dataset import force_full_init
+from mmengine.logging import print_log
+
+from deeplake_mmdet.annotations.build import build_index
+from deeplake_mmdet.annotations.index import AnnotationIndex, names_of
+from deeplake_mmdet.annotations.labels import class_names
+from deeplake_mmdet.config.dataset_spec import DatasetSpec
+from deeplake_mmdet.datasets.image_store import ImageStore
+from deeplake_mmdet.datasets.open_objects import OpenObjects
+from deeplake_mmdet.datasets.palette import palette
+from deeplake_mmdet.datasets.selection import check_not_empty, filtered, subset
+from deeplake_mmdet.errors import AnnotationError, ImageReadError
+from deeplake_mmdet.source.columns import ColumnMap, map_columns
+from deeplake_mmdet.source.handle import SourceHandle
+from deeplake_mmdet.source.images import ImageReader, decodes, size_of
+
+# By the digest of their annotations, which a dataset's metainfo carries to metrics.
+open_datasets: OpenObjects[DeepLakeDataset] = OpenObjects()
+
+
+@DATASETS.register_module(force=True)
+class DeepLakeDataset(BaseDetDataset):
+    """A detection dataset in Deep Lake.
+
+    Args:
+        deeplake_path (str): Local folder or URL (``s3://``, ``gcs://``, ``azure://``, ``al://``, ``mem://``), with
+            ``@branch`` or ``@view`` at its end if wanted.
+        deeplake_credentials (dict, optional): ``dict(token=…, creds=dict(…))``. Not needed for local data, nor where
+            the environment provides credentials.
+        deeplake_branch (str, optional): Branch to read. Defaults to the main one.
+        deeplake_commit_id (str, optional): Commit to read. Defaults to the head, resolved once.
+        deeplake_view_id (str, optional): Saved view to read: a Deep Lake tag.
+        deeplake_query (str, optional): TQL that selects rows of the commit or view.
+        deeplake_tensors (dict, optional): Role to column: ``img``, ``gt_bboxes``, ``gt_labels``, ``gt_masks``,
+            ``gt_iscrowd``, ``gt_difficult``, ``gt_ignore``, ``gt_areas``, ``img_id``, ``height``, ``width``. Columns
+            that are not named are found by their type.
+        deeplake_bbox_format (dict, optional): ``dict(mode='LTWH'|'LTRB'|'CCWH', type='pixel'|'fractional')``.
+            Defaults to what the column declares.
+        deeplake_dataloader_type (str): ``'auto'`` or ``'c++'`` read the images of a batch in one call of Deep Lake's
+            engine, ``'python'`` one by one.
+        on_error (str): ``'raise'`` or ``'skip'`` for images that cannot be read. Skipped training images are replaced
+            by the next readable one; skipped evaluation images are found and left out before evaluation begins.
+        metainfo (dict, optional): ``classes`` selects and orders classes by name; defaults to all of the dataset's.
+        filter_cfg (dict, optional): ``filter_empty_gt`` and ``min_size``, as in `CocoDataset`; not used in test mode.
+        indices (int or Sequence[int], optional): Use only the first few, or these, samples.
+        pipeline (list): Transforms.
+        test_mode (bool): Whether this is for evaluation.
+        lazy_init (bool): Open and read nothing until it is needed.
+        max_refetch (int): How many other samples are tried when the pipeline gives None.
+        return_classes (bool), caption_prompt (dict): As in `BaseDetDataset`.
+        **unknown: Any other key is an error that suggests the right one.
+
+    Raises:
+        ConfigError, SourceError, ColumnError, AnnotationError, EmptyDatasetError: See `deeplake_mmdet.errors`.
+
+    Examples:
+        >>> dataset = DeepLakeDataset(deeplake_path='data/bccd', deeplake_view_id='train')
+        >>> dataset.get_data_info(0)['instances'][0]
+        {'ignore_flag': 0, 'bbox': [259.0, 176.0, 490.0, 375.0], 'bbox_label': 2}
+    """
+
+    def __init__(
+        self,
+        deeplake_path: str | None = None,
+        *,
+        deeplake_credentials: Mapping[str, Any] | None = None,
+        deeplake_branch: str | None = None,
+        deeplake_commit_id: str | None = None,
+        deeplake_view_id: str | None = None,
+        deeplake_query: str | None = None,
+        deeplake_tensors: Mapping[str, str] | None = None,
+        deeplake_bbox_format: Mapping[str, str] | None = None,
+        deeplake_dataloader_type: str = 'auto',
+        on_error: str = 'raise',
+        metainfo: Mapping[str, Any] | None = None,
+        filter_cfg: Mapping[str, Any] | None = None,
+        indices: int | Sequence[int] | None = None,
+        serialize_data: bool = True,
+        pipeline: Sequence[Any] = (),
+        test_mode: bool = False,
+        lazy_init: bool = False,
+        max_refetch: int = 1000,
+        return_classes: bool = False,
+        caption_prompt: Mapping[str, Any] | None = None,
+        **unknown: Any,
+    ) -> None:
+        self._spec = DatasetSpec.from_config({
+            'deeplake_path': deeplake_path,
+            'deeplake_credentials': deeplake_credentials,
+            'deeplake_branch': deeplake_branch,
+            'deeplake_commit_id': deeplake_commit_id,
+            'deeplake_view_id': deeplake_view_id,
+            'deeplake_query': deeplake_query,
+            'deeplake_tensors': deeplake_tensors,
+            'deeplake_bbox_format': deeplake_bbox_format,
+            'deeplake_dataloader_type': deeplake_dataloader_type,
+            'on_error': on_error,
+            **unknown,
+        })
+        self._source: SourceHandle | None = None
+        self._columns: ColumnMap | None = None
+        self._index: AnnotationIndex | None = None
+        self._images: ImageStore | None = None
+        self._order = np.zeros(0, np.int64)
+        self._skipped: set[int] = set()
+        super().__init__(
+            metainfo=metainfo,
+            filter_cfg=filter_cfg,
+            indices=indices,
+            serialize_data=False,  # the annotations are arrays already
+            pipeline=list(pipeline),
+            test_mode=test_mode,
+            lazy_init=lazy_init,
+            max_refetch=max_refetch,
+            return_classes=return_classes,
+            caption_prompt=caption_prompt,
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._index is not None:
+            open_datasets.add(self._index.digest, self)
+
+    # What was opened
+
+    @property
+    def source(self) -> SourceHandle:
+        """The pinned dataset, opened when first asked for."""
+        if self._source is None:
+            self._source = SourceHandle.resolve(self._spec)
+        return self._source
+
+    @property
+    def columns(self) -> ColumnMap:
+        """Which column plays which role."""
+        if self._columns is None:
+            self._columns = map_columns(self.source.base(), self.source.selection(), self._spec.tensors)
+        return self._columns
+
+    @property
+    @force_full_init
+    def index(self) -> AnnotationIndex:
+        """All annotations of the opened rows, before filters."""
+        assert self._index is not None
+        return self._index
+
+    @property
+    @force_full_init
+    def images(self) -> ImageStore:
+        """The images, by row."""
+        assert self._images is not None
+        return self._images
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Classes (a tuple of names), a palette, whatever ``metainfo`` was given, and what was read, as plain strings."""
+        info = copy.deepcopy(self._metainfo)
+        info['classes'] = class_names(self.columns.class_names, self._metainfo.get('classes'))
+        info.setdefault('palette', palette(len(info['classes'])))
+        info['deeplake'] = self.source.revision.to_strings()
+        return info
+
+    # Reading the annotations
+
+    def full_init(self) -> None:
+        """Open the dataset, read its annotations, filter; no image is read."""
+        if self._fully_initialized:
+            return
+        columns, source = self.columns, self.source
+        self._index, remarks = build_index(
+            source.selection(),
+            columns,
+            source.rows,
+            classes=self._metainfo.get('classes'),
+            box_format=self._spec.bbox_format,
+        )
+        source.with_digest(self._index.digest)
+        self._images = ImageStore(
+            ImageReader(source, columns.image), sizes_from_headers=not (columns.get('height') and columns.get('width'))
+        )
+        self._complete_sizes(self._index, self._images)
+        self._order, counts = filtered(self._index, None if self.test_mode else self.filter_cfg)
+        self._order = subset(self._order, self._indices)
+        if self.test_mode and self._spec.on_error == 'skip':
+            self._order = self._readable(self._order)
+        check_not_empty(self._order, self._index, counts, source)
+        self._fully_initialized = True
+        open_datasets.add(self._index.digest, self)
+        self._log_summary(remarks, counts)
+
+    def _complete_sizes(self, index: AnnotationIndex, images: ImageStore) -> None:
+        """Fill in sizes that the column's headers do not know, from the headers of the images themselves."""
+        for image in np.flatnonzero((index.sizes <= 0).any(axis=1)):
+            row = int(index.rows[image])
+            try:
+                index.sizes[image] = size_of(images.get(row))
+            except OSError as error:
+                if self._spec.on_error == 'raise':
+                    raise error if isinstance(error, ImageReadError) else images.reader.error(
+                        row, 'cannot be decoded'
+                    ) from error
+
+    def _readable(self, order: np.ndarray) -> np.ndarray:
+        """Of these images, those that decode; every other is logged and counted."""
+        good = [image for image in order if self._decodes(int(self._index.rows[image]))]
+        return np.asarray(good, np.int64)
+
+    def _decodes(self, row: int) -> bool:
+        assert self._images is not None
+        try:
+            if decodes(self._images.get(row)):
+                return True
+            error = self._images.reader.error(row, 'cannot be decoded')
+        except ImageReadError as unreadable:
+            error = unreadable
+        self._note_skipped(row, error)
+        return False
+
+    def _note_skipped(self, row: int, error: ImageReadError) -> None:
+        if row not in self._skipped:
+            self._skipped.add(row)
+            print_log(f'Skipped ({len(self._skipped)} so far in this process): {error}', logger='current', level=30)
+
+    def _log_summary(self, remarks: Sequence[str], counts: Mapping[str, int]) -> None:
+        assert self._index is not None
+        index = self._index
+        objects = np.isin(index.image_of, self._order)
+        empty = int(np.sum(np.bincount(index.image_of[objects & index.usable], minlength=len(index))[self._order] == 0))
+        filters = ''.join(f', {count} removed by {name}' for name, count in counts.items() if count)
+        lines = [
+            f'DeepLakeDataset: {self.source.revision}: {len(self._order)} images ({empty} without a box{filters}), '
+            f'boxes {names_of(index.classes, index.labels[objects & index.usable])}',
+            *remarks,
+        ]
+        for line in lines:
+            print_log(line, logger='current')
+
+    # Samples
+
+    @force_full_init
+    def __len__(self) -> int:
+        return len(self._order)
+
+    @force_full_init
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Annotations of one sample, in the form of `CocoDataset`.
+
+        Args:
+            idx: Index of the sample; negative ones count from the end.
+
+        Returns:
+            ``img_path``, ``img_id``, ``seg_map_path``, ``height``, ``width``, ``instances`` (each ``ignore_flag``,
+            ``bbox`` as xyxy pixels, ``bbox_label``, and ``mask`` where the pipeline asks for masks) and
+            ``sample_idx``.
+        """
+        idx = range(len(self))[idx]
+        image = int(self._order[idx])
+        index, images = self.index, self.images
+        img_id = index.img_ids[image]
+        info: dict[str, Any] = {
+            'img_path': images.uri(int(index.rows[image])),
+            'img_id': img_id if isinstance(img_id, str) else int(img_id),
+            'seg_map_path': None,
+            'height': int(index.sizes[image, 0]),
+            'width': int(index.sizes[image, 1]),
+        }
+        if self.return_classes:
+            info |= {
+                'text': index.classes,
+                'caption_prompt': copy.deepcopy(self.caption_prompt),
+                'custom_entities': True,
+            }
+        info['instances'] = self._instances(image)
+        info['sample_idx'] = idx
+        return info
+
+    def _instances(self, image: int) -> list[dict[str, Any]]:
+        index = self.index
+        objects = index.objects_of(image)
+        ignore = (index.crowd[objects] | index.difficult[objects]).astype(int).tolist()
+        boxes = index.xyxy(objects, image).tolist()
+        labels = index.labels[objects].tolist()
+        instances = [
+            {'ignore_flag': flag, 'bbox': box, 'bbox_label': label}
+            for flag, box, label in zip(ignore, boxes, labels, strict=True)
+        ]
+        if instances and self._wants_masks():
+            masks = self.masks_of(image)
+            for instance, place in zip(instances, (objects - index.offsets[image]).tolist(), strict=True):
+                if masks[place]:
+                    instance['mask'] = masks[place]
+        return instances
+
+    def _wants_masks(self) -> bool:
+        """Masks are read with the sample, and only if somebody uses them: they cost a read of storage each time."""
+        if self.columns.get('gt_masks') is None:
+            return False
+        steps = getattr(self.pipeline, 'transforms', [])
+        return not steps or 'gt_masks' in self._spec.tensors or any(getattr(s, 'with_mask', False) for s in steps)
+
+    def masks_of(self, image: int) -> list[Any]:
+        """COCO segmentations (rings or RLE) of all objects of one image, in the order of its boxes."""
+        index, column, row = self.index, self.columns['gt_masks'], int(self.index.rows[image])
+        masks = json.loads(self.source.read(column, [row])[0] or '[]')
+        boxes = int(index.offsets[image + 1] - index.offsets[image])
+        if len(masks) != boxes:
+            raise AnnotationError(f'Column {column!r}, row {row}: expected {boxes} masks, but got {len(masks)}.')
+        return masks
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Labels of one sample's boxes, int, one each."""
+        image = int(self._order[range(len(self))[idx]])
+        return self.index.labels[self.index.objects_of(image)].tolist()
+
+    def prepare_data(self, idx: int) -> Any:
+        """One sample through the pipeline.
+
+        Raises:
+            ImageReadError: Its image cannot be read; with ``on_error='skip'`` the next readable sample is given.
+        """
+        first = range(len(self))[idx]  # an IndexError ends `for sample in dataset`
+        for step in range(len(self)):
+            place = (first + step) % len(self)
+            try:
+                return self.pipeline(self.get_data_info(place))
+            except Exception as error:
+                unreadable = self._blame_image(place, error)
+                if unreadable is None:
+                    raise
+                if self._spec.on_error == 'raise':
+                    raise unreadable from error
+                self._note_skipped(int(self.index.rows[self._order[place]]), unreadable)
+        raise ImageReadError(f'{self.source.revision}: none of the {len(self)} images can be read.')
+
+    def _blame_image(self, idx: int, error: Exception) -> ImageReadError | None:
+        """The error of this sample's image, if that is why the pipeline failed."""
+        if isinstance(error, ImageReadError):
+            return error
+        row = int(self.index.rows[self._order[idx]])
+        try:
+            return None if decodes(self.images.get(row)) else self.images.reader.error(row, 'cannot be decoded')
+        except ImageReadError as unreadable:
+            return unreadable
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        """Several samples, the bytes of their images read in one call; PyTorch's fetcher calls this with a batch."""
+        if self._spec.loader_type == 'python':
+            return [self[idx] for idx in indices]
+        order = [self._order[range(len(self))[idx]] for idx in indices]
+        self.images.read_ahead(self.index.rows[order])
+        try:
+            return [self[idx] for idx in indices]
+        finally:
+            self.images.forget()
+
+    # Subsets
+
+    @force_full_init
+    def get_subset_(self, indices: int | Sequence[int]) -> None:
+        """Keep only some samples; `indices` as in `BaseDataset.get_subset_`."""
+        self._order = subset(self._order, indices)
+
+    @force_full_init
+    def get_subset(self, indices: int | Sequence[int]) -> DeepLakeDataset:
+        """A dataset of some samples; it shares the annotations with this one."""
+        other = copy.copy(self)
+        other._order = subset(self._order, indices)
+        other._metainfo = copy.deepcopy(self._metainfo)
+        other._skipped = set()
+        return other

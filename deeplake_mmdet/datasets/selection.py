@@ -1,0 +1,73 @@
+"""Which images of an index are samples: filters and subsets, as arrays of image numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from deeplake_mmdet.annotations.index import AnnotationIndex
+from deeplake_mmdet.errors import ConfigError, EmptyDatasetError
+from deeplake_mmdet.source.handle import SourceHandle
+
+_FILTERS = ('filter_empty_gt', 'min_size')
+
+
+def filtered(index: AnnotationIndex, filter_cfg: Mapping[str, Any] | None) -> tuple[np.ndarray, dict[str, int]]:
+    """Apply ``filter_cfg``.
+
+    Returns:
+        Image numbers that are left, int64, in the dataset's order; and how many images each filter removed.
+
+    Raises:
+        ConfigError: Unknown filter.
+    """
+    config = dict(filter_cfg or {})
+    unknown = sorted(set(config) - set(_FILTERS))
+    if unknown:
+        raise ConfigError(f'DeepLakeDataset(filter_cfg=) expected the keys {", ".join(_FILTERS)}, but got {unknown}.')
+    if not config:
+        return np.arange(len(index)), {}
+    keep = np.ones(len(index), bool)
+    counts = {}
+    passes = index.kept(
+        filter_empty_gt=bool(config.get('filter_empty_gt', False)), min_size=int(config.get('min_size', 0))
+    )
+    for name, passed in passes.items():
+        counts[name] = int(np.sum(keep & ~passed))
+        keep &= passed
+    return np.flatnonzero(keep), counts
+
+
+def subset(order: np.ndarray, indices: int | Sequence[int] | None) -> np.ndarray:
+    """The first (n > 0) or last (n < 0) n samples, or the given ones.
+
+    Raises:
+        TypeError: `indices` is neither an int nor a sequence.
+        IndexError: An index is out of range.
+    """
+    if indices is None:
+        return order
+    if isinstance(indices, (int, np.integer)):
+        return order[:indices] if indices >= 0 else order[indices:]
+    if isinstance(indices, (Sequence, np.ndarray)):
+        return order[np.asarray(indices, np.int64)]
+    raise TypeError(f'indices should be an int or a sequence of int, but got {type(indices).__name__}')
+
+
+def check_not_empty(order: np.ndarray, index: AnnotationIndex, counts: Mapping[str, int], source: SourceHandle) -> None:
+    """Refuse a dataset without samples.
+
+    Raises:
+        EmptyDatasetError: It says what removed how many.
+    """
+    if len(order):
+        return
+    if not len(index):
+        raise EmptyDatasetError(f'{source.revision}: the dataset has no row.')
+    removed = ', '.join(f'{name} removed {count}' for name, count in counts.items() if count)
+    raise EmptyDatasetError(
+        f'{source.revision}: no sample is left of {len(index)} images: {removed or "indices or on_error removed all"}. '
+        f'The classes asked for are {list(index.classes)}. Check filter_cfg, metainfo.classes and indices.'
+    )

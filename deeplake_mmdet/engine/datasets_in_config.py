@@ -1,0 +1,143 @@
+"""The Deep Lake datasets of a config: finding them in any nesting of wrappers, and pinning them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from deeplake_mmdet.annotations.labels import class_names
+from deeplake_mmdet.config.credentials import Credentials, stash
+from deeplake_mmdet.config.dataset_spec import DATASET_KEYS, DatasetSpec
+from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError
+from deeplake_mmdet.source.columns import map_columns
+from deeplake_mmdet.source.handle import SourceHandle
+from deeplake_mmdet.source.revision import Revision
+
+SPLITS = ('train', 'val', 'test')
+
+
+@dataclass(frozen=True)
+class PinnedDataset:
+    """One Deep Lake dataset of a config.
+
+    Attributes:
+        key: Where it stands, such as ``train_dataloader.dataset.dataset``.
+        revision: What it was resolved to.
+        classes: Its class names, in the order of the labels.
+    """
+
+    key: str
+    revision: Revision
+    classes: tuple[str, ...]
+
+
+def find_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    """Every Deep Lake dataset dict below the dataloaders of some splits, with its key."""
+    for split in splits:
+        loader = config.get(f'{split}_dataloader')
+        if loader:
+            yield from _walk(f'{split}_dataloader', loader)
+
+
+def _walk(key: str, node: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, MutableMapping):
+        if 'deeplake_path' in node or str(node.get('type', '')).rpartition('.')[2] == 'DeepLakeDataset':
+            yield key, node
+            return
+        items = node.items()
+    elif isinstance(node, (list, tuple)):
+        items = enumerate(node)
+    else:
+        return
+    for name, child in items:
+        if name not in ('pipeline', 'sampler', 'batch_sampler', 'collate_fn'):
+            yield from _walk(f'{key}.{name}', child)
+
+
+def hide_credentials(config: MutableMapping[str, Any]) -> None:
+    """Replace all credentials by references into the vault.
+
+    MMEngine copies the config into the work dir, the log, every checkpoint and the experiment tracker.
+
+    Raises:
+        ConfigError: Credentials of a wrong form.
+    """
+    for key, node in find_datasets(config, SPLITS):
+        with _naming(key):
+            credentials = Credentials.from_config(node.get('deeplake_credentials'))
+        if credentials:
+            node['deeplake_credentials'] = stash(credentials)
+
+
+def pin_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...] = SPLITS) -> list[PinnedDataset]:
+    """Resolve every Deep Lake dataset once, and write its commit into the config.
+
+    After this all processes read the same commit, whatever happens to the dataset's head.
+
+    Args:
+        config: The run's config; changed in place.
+        splits: Which dataloaders are looked at.
+
+    Raises:
+        ConfigError: A key is wrong, or two datasets of the run have different classes.
+        SourceError: A dataset cannot be opened.
+    """
+    pinned = []
+    for key, node in find_datasets(config, splits):
+        with _naming(key):
+            pinned.append(_pin(key, node))
+    _same_classes(pinned)
+    return pinned
+
+
+@contextmanager
+def _naming(key: str) -> Iterator[None]:
+    """Name the config key in front of every message of ours."""
+    try:
+        yield
+    except DeepLakeMMDetError as error:
+        raise type(error)(f'{key}: {error}') from error.__cause__
+
+
+def let_concatenate(config: MutableMapping[str, Any]) -> None:
+    """Let a Deep Lake dataset stand beside other datasets in a `ConcatDataset`.
+
+    That wrapper compares all metainfo; the palette and what was read differ by nature, the classes must not.
+    """
+    for split in SPLITS:
+        for node in _concatenations(config.get(f'{split}_dataloader')):
+            ignored = node.get('ignore_keys') or []
+            ignored = [ignored] if isinstance(ignored, str) else list(ignored)
+            node['ignore_keys'] = [*ignored, *(key for key in ('deeplake', 'palette') if key not in ignored)]
+
+
+def _concatenations(node: Any) -> Iterator[MutableMapping[str, Any]]:
+    """Every `ConcatDataset` that holds a Deep Lake dataset."""
+    if not isinstance(node, MutableMapping):
+        return
+    members = node.get('datasets') or ()
+    if str(node.get('type', '')).endswith('ConcatDataset') and any(True for _ in _walk('', members)):
+        yield node
+    for child in [node.get('dataset'), *members]:
+        yield from _concatenations(child)
+
+
+def _pin(key: str, node: MutableMapping[str, Any]) -> PinnedDataset:
+    spec = DatasetSpec.from_config({name: node[name] for name in node if name in DATASET_KEYS})
+    source = SourceHandle.resolve(spec)
+    node['deeplake_commit_id'] = source.revision.commit_id
+    columns = map_columns(source.base(), source.selection(), spec.tensors)
+    classes = class_names(columns.class_names, (node.get('metainfo') or {}).get('classes'))
+    return PinnedDataset(key, source.revision, classes)
+
+
+def _same_classes(pinned: list[PinnedDataset]) -> None:
+    """Labels are positions in the class list: two lists in one run would silently swap classes."""
+    for other in pinned[1:]:
+        if other.classes != pinned[0].classes:
+            raise ConfigError(
+                f'{other.key} expected the classes of {pinned[0].key}, {list(pinned[0].classes)}, but got '
+                f'{list(other.classes)}. Give both the same metainfo=dict(classes=(…)).'
+            )

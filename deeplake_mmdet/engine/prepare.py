@@ -1,0 +1,81 @@
+"""Everything between reading a config file and building the Runner."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from typing import Any
+
+from deeplake_mmdet.engine.datasets_in_config import (
+    SPLITS,
+    PinnedDataset,
+    find_datasets,
+    hide_credentials,
+    let_concatenate,
+    pin_datasets,
+)
+from deeplake_mmdet.engine.num_classes import fit_heads
+from deeplake_mmdet.errors import ConfigError
+
+
+def prepare(config: Any, splits: tuple[str, ...] = SPLITS) -> list[str]:
+    """Pin the data, fit the heads, and refuse what cannot work.
+
+    Args:
+        config: An MMEngine config; changed in place.
+        splits: The splits that will be used.
+
+    Returns:
+        What was found and changed, for the log.
+
+    Raises:
+        ConfigError, SourceError, ColumnError: See `deeplake_mmdet.errors`.
+    """
+    check_work_dir(config.get('work_dir'))
+    hide_credentials(config)
+    let_concatenate(config)
+    pinned = pin_datasets(config, splits)
+    for split in splits:
+        _check_evaluator(config, split)
+    if not pinned:
+        return []
+    changes = fit_heads(config, pinned[0].classes, config.filename)
+    return [*_found(pinned), *changes]
+
+
+def _found(pinned: list[PinnedDataset]) -> list[str]:
+    return [f'{dataset.key}: {dataset.revision}' for dataset in pinned]
+
+
+def check_work_dir(work_dir: str | None) -> None:
+    """Find out now, and not after the first epoch, whether checkpoints can be written.
+
+    Raises:
+        ConfigError: The folder cannot be made or written.
+    """
+    if not work_dir:
+        return
+    try:
+        os.makedirs(work_dir, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f'work_dir is {work_dir!r}, where nothing can be written: {error.strerror}. '
+            'Give a writable folder with --work-dir.'
+        ) from None
+
+
+def _check_evaluator(config: Any, split: str) -> None:
+    """A stock config evaluates against COCO's own JSON, which Deep Lake users do not have."""
+    if not any(find_datasets(config, (split,))):
+        return
+    evaluators = config.get(f'{split}_evaluator') or []
+    for evaluator in [evaluators] if isinstance(evaluators, Mapping) else evaluators:
+        ann_file = evaluator.get('ann_file') if isinstance(evaluator, Mapping) else None
+        if ann_file and '://' not in ann_file and not os.path.exists(ann_file):
+            raise ConfigError(
+                f'{split}_evaluator.ann_file is {ann_file!r}, which does not exist. The dataset itself can be the '
+                f"ground truth: {split}_evaluator = dict(_delete_=True, type='DeepLakeCocoMetric', metric='bbox')."
+            )

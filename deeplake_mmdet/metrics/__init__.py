@@ -1,0 +1,1 @@
+"""Metrics whose ground truth is the dataset itself."""

@@ -1,0 +1,39 @@
+"""Registering our modules with MMEngine and MMDetection without importing what they need.
+
+Importing MMDetection's datasets takes seconds and pulls in torch. So the registries get a stand-in under each name,
+which imports the class when something is built and is replaced by it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_MODULES = {
+    'DATASETS': {'DeepLakeDataset': 'deeplake_mmdet.datasets.deeplake_dataset'},
+    'METRICS': {'DeepLakeCocoMetric': 'deeplake_mmdet.metrics.coco'},
+}
+
+
+def _stand_in(name: str, module: str) -> Any:
+    def build(*args: Any, **kwargs: Any) -> Any:
+        return getattr(importlib.import_module(module), name)(*args, **kwargs)
+
+    build.__name__ = build.__qualname__ = name
+    build.__doc__ = f'Builds {module}.{name}.'
+    return build
+
+
+def register_all() -> None:
+    """Register dataset, metric and file backend; harmless when called again."""
+    import mmdet.registry
+    from mmengine.fileio import register_backend
+
+    from deeplake_mmdet.datasets.file_backend import DeepLakeBackend
+
+    for registry_name, modules in _MODULES.items():
+        registry = getattr(mmdet.registry, registry_name)
+        for name, module in modules.items():
+            if name not in registry.module_dict:
+                registry.register_module(name=name, module=_stand_in(name, module))
+    register_backend('deeplake', DeepLakeBackend, force=True, prefixes='deeplake')

@@ -1,0 +1,194 @@
+"""Which column plays which role: named in the config, else found by type; never guessed between two."""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deeplake_mmdet.config.box_format import BoxFormat
+from deeplake_mmdet.config.tensor_roles import OPTIONAL_ROLES, REQUIRED_ROLES
+from deeplake_mmdet.errors import ColumnError, QueryError
+from deeplake_mmdet.source.query import SOURCE_ROW
+
+# Deep Lake's name of the column type that a role is found by.
+_KIND_OF_ROLE = {'img': 'Image', 'gt_bboxes': 'BoundingBox', 'gt_labels': 'ClassLabel'}
+# Optional roles have no type of their own: they are found by the names that converters give them.
+_NAMES_OF_ROLE = {
+    'gt_masks': ('masks',),
+    'gt_iscrowd': ('iscrowd', 'iscrowds', 'is_crowd'),
+    'gt_difficult': ('difficult',),
+    'gt_ignore': ('ignore',),
+    'gt_areas': ('areas', 'area'),
+    'img_id': ('img_id', 'image_id'),
+    'height': ('height',),
+    'width': ('width',),
+}
+# Read one by one while training, and so from the stored rows, where a query computes nothing.
+_READ_BY_ROW = ('img', 'gt_masks')
+COCO_SEGMENTATION = 'coco_segmentation'
+_DTYPES = ('float32', 'float64', 'float16', 'int16', 'int32', 'int64', 'uint16', 'uint32', 'uint8')
+
+
+@dataclass(frozen=True)
+class ImageColumn:
+    """How the image column stores its samples.
+
+    Attributes:
+        name: Name of the column.
+        compression: ``'jpg'`` or ``'png'`` as Deep Lake declares it; None where samples are plain pixels.
+    """
+
+    name: str
+    compression: str | None
+
+    @property
+    def extension(self) -> str:
+        return self.compression or 'png'
+
+
+@dataclass(frozen=True)
+class ColumnMap:
+    """Role to column.
+
+    Attributes:
+        names: Role to name of the column.
+        image: The image column.
+        box_format: What the box column itself declares, or None.
+        class_names: Class names in the metadata of the label column, or None.
+        category_ids: Original category ids in the same metadata, or None.
+    """
+
+    names: Mapping[str, str]
+    image: ImageColumn
+    box_format: BoxFormat | None
+    class_names: tuple[str, ...] | None
+    category_ids: tuple[int, ...] | None
+
+    def __getitem__(self, role: str) -> str:
+        return self.names[role]
+
+    def get(self, role: str) -> str | None:
+        return self.names.get(role)
+
+
+def map_columns(base: Any, selection: Any, wanted: Mapping[str, str]) -> ColumnMap:
+    """Find the column of every role.
+
+    Args:
+        base: Deep Lake dataset or view; its schema is used to tell a column that a query dropped.
+        selection: The rows that were asked for.
+        wanted: Role to column name, from ``deeplake_tensors``.
+
+    Raises:
+        ColumnError: A required role has no column, or two that fit, or the named one does not exist.
+        QueryError: The query dropped or changed the column.
+    """
+    types, base_types = _types(selection), _types(base)
+    names = {role: _named(role, column, types, base_types) for role, column in wanted.items() if column}
+    for role in REQUIRED_ROLES:
+        if role not in names:
+            names[role] = _found(role, types, base_types)
+    for role in OPTIONAL_ROLES:
+        found = [name for name in _NAMES_OF_ROLE[role] if name in types]
+        if role not in names and found and _plays(role, selection, found[0]):
+            names[role] = found[0]
+    for role in _READ_BY_ROW:
+        if role in names and base_types.get(names[role]) != types[names[role]]:
+            raise QueryError(
+                f'DeepLakeDataset(deeplake_query=) computes the column {names[role]!r}, which plays {role} and is read '
+                'as it is stored. Begin the query with "select *".'
+            )
+    return ColumnMap(
+        names=names,
+        image=ImageColumn(names['img'], getattr(types[names['img']], 'sample_compression', None)),
+        box_format=_declared_format(types[names['gt_bboxes']], selection[names['gt_bboxes']].metadata),
+        class_names=_metadata(selection, names['gt_labels'], 'class_names', str),
+        category_ids=_metadata(selection, names['gt_labels'], 'category_ids', int),
+    )
+
+
+def _types(container: Any) -> dict[str, Any]:
+    return {column.name: column.dtype for column in container.schema.columns if column.name != SOURCE_ROW}
+
+
+def _named(role: str, column: str, types: Mapping[str, Any], base_types: Mapping[str, Any]) -> str:
+    if column in types:
+        return column
+    if column in base_types:
+        raise QueryError(_dropped(role, [column]))
+    close = difflib.get_close_matches(column, types, n=1)
+    raise ColumnError(
+        f'DeepLakeDataset(deeplake_tensors.{role}=) names the column {column!r}, which does not exist. '
+        f'The columns are {_listed(types)}.{f" Did you mean {close[0]!r}?" if close else ""}'
+    )
+
+
+def _found(role: str, types: Mapping[str, Any], base_types: Mapping[str, Any]) -> str:
+    kind = _KIND_OF_ROLE[role]
+    found, stored = _of_kind(kind, types), _of_kind(kind, base_types)
+    if len(found) == 1:
+        return found[0]
+    key = f'DeepLakeDataset(deeplake_tensors.{role}=)'
+    if found:
+        raise ColumnError(
+            f'{key} is needed: {len(found)} columns are of type {kind}: {", ".join(map(repr, found))}. '
+            'Name one of them.'
+        )
+    if stored:
+        raise QueryError(_dropped(role, stored))
+    raise ColumnError(f'{key} is needed: no column is of type {kind}. The columns are {_listed(types)}.')
+
+
+def _of_kind(kind: str, types: Mapping[str, Any]) -> list[str]:
+    return [name for name, dtype in types.items() if _kind(dtype) == kind]
+
+
+def _dropped(role: str, columns: Sequence[str]) -> str:
+    return (
+        f'DeepLakeDataset(deeplake_query=) drops or computes the column {" or ".join(map(repr, columns))}, which plays '
+        f'{role}. Begin the query with "select *".'
+    )
+
+
+def _listed(types: Mapping[str, Any]) -> str:
+    return ', '.join(f'{name!r} ({_kind(dtype)})' for name, dtype in types.items()) or 'none'
+
+
+def _kind(dtype: Any) -> str:
+    kind = getattr(dtype, 'kind', None)
+    name = str(kind).rpartition('.')[2]
+    if name in ('Nullable', 'Link'):
+        # What is wrapped shows in the text form only, e.g. nullable[kind=bbox, …].
+        text = str(dtype)
+        for short, long in (('kind=bbox', 'BoundingBox'), ('kind=class_label', 'ClassLabel'), ('kind=image', 'Image')):
+            if short in text and name == 'Nullable':
+                return long
+    return name
+
+
+def _plays(role: str, selection: Any, name: str) -> bool:
+    """Whether a column with a telling name is what its name says."""
+    if role == 'gt_masks':
+        return ''.join(_metadata(selection, name, 'format', str) or ()) == COCO_SEGMENTATION
+    return str(getattr(selection.schema[name].dtype, 'data_type', '')).find('text') < 0
+
+
+def _metadata(selection: Any, column: str, key: str, convert: type) -> tuple[Any, ...] | None:
+    metadata = selection[column].metadata
+    value = metadata[key] if key in list(metadata.keys()) else None
+    return None if value is None else tuple(convert(item) for item in value)
+
+
+def _declared_format(dtype: Any, metadata: Any) -> BoxFormat | None:
+    """What the box column declares: by its type (recoverable only by comparing types), else by its metadata."""
+    from deeplake import types as T
+
+    for wrap in (lambda inner: inner, T.Nullable):
+        for number, mode, unit in itertools.product(_DTYPES, ('ltwh', 'ltrb', 'ccwh'), ('pixel', 'fractional', None)):
+            if dtype == wrap(T.BoundingBox(number, mode, unit)):
+                return BoxFormat(mode.upper(), unit or 'pixel')
+    coords = metadata['coords'] if 'coords' in list(metadata.keys()) else None
+    return BoxFormat.from_config(dict(coords)) if coords else None

@@ -1,0 +1,190 @@
+"""A dataset that can be pickled: it ships the recipe, and opens it again in the process that reads.
+
+The first handle of a dataset resolves it (a moving head becomes a commit, a query becomes row numbers). Copies, in
+worker processes and in other ranks, open that commit and read those rows; what they find is checked. A handle whose
+read failed is thrown away and opened again, because Deep Lake never recovers a block that failed once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from deeplake_mmdet.config.credentials import stash, unstash
+from deeplake_mmdet.config.dataset_spec import DatasetSpec
+from deeplake_mmdet.config.location import Location
+from deeplake_mmdet.errors import (
+    ConfigError,
+    RevisionChangedError,
+    RevisionNotFoundError,
+    SourceError,
+    SourceNotFoundError,
+)
+from deeplake_mmdet.source.fork_gate import reading
+from deeplake_mmdet.source.open import open_recipe, verify_reopened
+from deeplake_mmdet.source.query import run_query
+from deeplake_mmdet.source.recipe import Opened, Recipe
+from deeplake_mmdet.source.revision import Revision
+from deeplake_mmdet.source.waiting import QUERY_DEADLINE_S, READ_DEADLINE_S, DeadlineError, wait
+
+_TRIES = 3
+
+
+class SourceHandle:
+    """One revision of a dataset, readable from any process.
+
+    Build it with `SourceHandle.resolve`. Pickling keeps the recipe, the row numbers and the revision; no Deep Lake
+    object and no secret.
+
+    Attributes:
+        revision: What was resolved.
+        rows: Row numbers of the selection in the commit (or in the saved view), int64 of shape (N,).
+        base_rows: Number of rows of the commit or the saved view.
+    """
+
+    def __init__(self, recipe: Recipe, revision: Revision, rows: np.ndarray, base_rows: int) -> None:
+        self.revision = revision
+        self.rows = rows
+        self.base_rows = base_rows
+        self._recipe = recipe
+        self._opened: Opened | None = None
+        self._pid = 0
+
+    @classmethod
+    def resolve(cls, spec: DatasetSpec) -> SourceHandle:
+        """Open what a config asks for and pin it.
+
+        Raises:
+            SourceError, ConfigError: See `deeplake_mmdet.source.open.open_recipe`.
+        """
+        recipe = Recipe.of(spec, stash(spec.credentials))
+        opened = open_recipe(recipe)
+        revision = Revision(
+            uri=recipe.location.uri,
+            dataset_id=opened.dataset_id,
+            branch=opened.branch,
+            commit_id=opened.commit_id,
+            view_id=opened.view_id,
+            query=recipe.query,
+            rows=len(opened.rows),
+        )
+        pinned = Recipe(
+            location=Location(recipe.location.uri),
+            branch=None if opened.branch == 'main' else opened.branch,
+            commit_id=opened.commit_id,
+            view_id=opened.view_id,
+            credentials=recipe.credentials,
+        )
+        handle = cls(pinned, revision, opened.rows, len(opened.base))
+        handle._opened, handle._pid = opened, os.getpid()
+        return handle
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, '_opened': None, '_pid': 0}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f'SourceHandle({self.revision})'
+
+    def with_digest(self, digest: str) -> None:
+        """Complete the revision once the annotations were read."""
+        self.revision = replace(self.revision, digest=digest)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this process has the dataset open."""
+        return self._opened is not None and self._pid == os.getpid()
+
+    def selection(self) -> Any:
+        """The Deep Lake dataset or view of the selected rows, for reading whole columns.
+
+        Rows of the selection and of `rows` correspond.
+
+        Raises:
+            RevisionChangedError: This is a copy, and the query does not give the same rows again.
+        """
+        opened = self._open()
+        if self.revision.query and opened.selection is opened.base:  # a reopened one has no query
+            with reading():
+                selection, rows = run_query(opened.base, self.revision.query, QUERY_DEADLINE_S)
+            if not np.array_equal(rows, self.rows):
+                raise RevisionChangedError(
+                    f'DeepLakeDataset(deeplake_query=) got {self.revision.query!r}, which gives other rows each time: '
+                    'read the annotations in the process that opened the dataset, or save the query as a view.'
+                )
+            self._opened = opened = replace(opened, selection=selection)
+        return opened.selection
+
+    def base(self) -> Any:
+        """The Deep Lake dataset or view that row numbers refer to."""
+        return self._open().base
+
+    def read(self, column: str, rows: Sequence[int]) -> list[Any]:
+        """Values of one column at row numbers, encoded bytes where the column stores images compressed.
+
+        Args:
+            column: Name of the column.
+            rows: Row numbers, as in `rows`.
+
+        Returns:
+            One item a row: ``bytes`` of a compressed image, else a numpy array, string or None.
+
+        Raises:
+            SourceError: The storage failed, also after the dataset was opened again.
+        """
+        rows = [int(row) for row in rows]
+        end = time.monotonic() + READ_DEADLINE_S
+        for attempt in range(1, _TRIES + 1):
+            try:
+                return self._read_once(column, rows, end)
+            except (IndexError, RevisionChangedError, SourceNotFoundError):
+                raise
+            except Exception as error:  # Deep Lake's errors have no common base, and their text may hold a key
+                # The handle is spoilt: a block that failed once fails for ever.
+                self._opened = None
+                if attempt == _TRIES or time.monotonic() > end or not self._recipe.location.is_remote:
+                    failure = DeadlineError if isinstance(error, DeadlineError) else SourceError
+                    raise failure(self._failed(column, rows, error)) from None
+                time.sleep(0.2 * attempt)
+        raise AssertionError('unreachable')
+
+    def _read_once(self, column: str, rows: list[int], end: float) -> list[Any]:
+        base = self.base()
+        with reading():
+            values = base[column]
+            encoded = getattr(base.schema[column].dtype, 'sample_compression', None) is not None
+            if self._recipe.location.is_remote:
+                call = values.get_bytes_async if encoded else values.get_async
+                return list(wait(call(rows), 'Reading', max(1.0, end - time.monotonic())))
+            return list(values.get_bytes(rows) if encoded else values[rows])
+
+    def _failed(self, column: str, rows: list[int], error: Exception) -> str:
+        shown = f'{rows[0]}' if len(rows) == 1 else f'{rows[:8]}{"…" if len(rows) > 8 else ""}'
+        detail = unstash(self._recipe.credentials).scrub(str(error))
+        return f'Reading column {column!r}, row {shown} of {self.revision} failed: {type(error).__name__}: {detail}'
+
+    def _open(self) -> Opened:
+        if not self.is_open:
+            self._opened, self._pid = self._reopen(), os.getpid()
+        assert self._opened is not None
+        return self._opened
+
+    def _reopen(self) -> Opened:
+        try:
+            opened = open_recipe(self._recipe)
+        except (ConfigError, RevisionNotFoundError) as error:  # it was there when it was resolved
+            raise RevisionChangedError(f'{self.revision} is not what it was when it was resolved: {error}') from None
+        verify_reopened(
+            opened,
+            dataset_id=self.revision.dataset_id,
+            commit_id=self.revision.commit_id,
+            base_rows=self.base_rows,
+        )
+        return opened

@@ -1,0 +1,122 @@
+"""Encoded images out of a Deep Lake column, as a file would hold them.
+
+Compressed columns give the stored bytes untouched, so decoding them gives the pixels that the file gives. Columns of
+plain pixels are wrapped losslessly on the way out (BMP, or PNG for 16 bits). What is no image is named, never passed
+on: damaged storage reads as zeros without an error.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+from deeplake_mmdet.errors import ImageReadError
+from deeplake_mmdet.source.columns import ImageColumn
+from deeplake_mmdet.source.handle import SourceHandle
+
+_SIGNATURES = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'BM', b'GIF8', b'II*\0', b'MM\0*', b'RIFF', b'P5', b'P6')
+# Where a decoder may find an orientation: in JPEG, PNG, WebP; TIFF has a tag of its own.
+_ORIENTED, _TIFF = (b'Exif\0\0', b'eXIf', b'EXIF'), (b'II*\0', b'MM\0*')
+# What an undamaged image ends with, some cameras' padding aside.
+_ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND\xaeB`\x82', b'GI': b';'}
+_ZEROS = bytes(16)
+
+
+class ImageReader:
+    """Reads encoded images of one column.
+
+    Args:
+        handle: The dataset.
+        column: Its image column.
+    """
+
+    def __init__(self, handle: SourceHandle, column: ImageColumn) -> None:
+        self.handle = handle
+        self.column = column
+
+    def encoded(self, rows: Sequence[int]) -> list[bytes | ImageReadError]:
+        """Encoded bytes of several images, in one call of Deep Lake's engine.
+
+        Args:
+            rows: Row numbers.
+
+        Returns:
+            One item a row: the bytes, or the error that this row's image has.
+
+        Raises:
+            SourceError: The storage failed.
+        """
+        values = self.handle.read(self.column.name, rows)
+        return [self._encode(value, row) for value, row in zip(values, rows, strict=True)]
+
+    def _encode(self, value: Any, row: int) -> bytes | ImageReadError:
+        try:
+            if self.column.compression is None:
+                return self._wrap(value, row)
+            return self._check(value, row)
+        except ImageReadError as error:
+            return error
+
+    def error(self, row: int, what: str) -> ImageReadError:
+        """The error of one row's image, naming dataset, row and column."""
+        return ImageReadError(
+            f'{self.handle.revision}: the image in column {self.column.name!r}, row {row}, {what}. Correct the row, '
+            "leave it out by a query or view, or set on_error='skip'."
+        )
+
+    def _check(self, data: bytes | None, row: int) -> bytes:
+        if not data:
+            raise self.error(row, 'is empty')
+        if not data.startswith(_SIGNATURES) and not decodes(data):
+            raise self.error(row, f'is of no known image format (it begins with {bytes(data[:8])!r})')
+        if data.endswith(_ZEROS) and not data.rstrip(b'\0').endswith(_ENDS.get(data[:2], b'')):
+            raise self.error(row, 'ends in zeros: its storage is damaged')
+        return data
+
+    def _wrap(self, pixels: np.ndarray | None, row: int) -> bytes:
+        if pixels is None or pixels.size == 0 or pixels.ndim not in (2, 3):
+            raise self.error(row, 'is empty')
+        if pixels.dtype not in (np.uint8, np.uint16):
+            raise self.error(row, f'has {pixels.dtype} pixels; uint8 or uint16 are needed')
+        channels = 1 if pixels.ndim == 2 else pixels.shape[2]
+        if channels in (3, 4):
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA)
+        elif channels != 1:
+            raise self.error(row, f'has {channels} channels; 1, 3 or 4 are needed')
+        extension = '.bmp' if pixels.dtype == np.uint8 and channels != 4 else '.png'
+        return cv2.imencode(extension, np.ascontiguousarray(pixels))[1].tobytes()
+
+
+def decodes(data: bytes) -> bool:
+    """Whether OpenCV, which MMCV decodes with, makes an image of these bytes."""
+    try:
+        return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) is not None
+    except cv2.error:
+        return False
+
+
+def swaps_axes(data: bytes) -> bool:
+    """Whether an EXIF orientation makes decoders exchange height and width."""
+    if not data.startswith(_TIFF) and not any(mark in data for mark in _ORIENTED):
+        return False
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        return image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+
+
+def size_of(data: bytes) -> tuple[int, int]:
+    """Height and width that a decoder gives, read from the header only.
+
+    Raises:
+        OSError: The bytes are no image.
+    """
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data)) as image:
+        width, height = image.size
+    return (width, height) if swaps_axes(data) else (height, width)

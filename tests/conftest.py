@@ -1,0 +1,48 @@
+"""Fixtures for every folder: small datasets, and an S3 server on loopback."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.datasets import write_dataset
+
+@pytest.fixture(autouse=True)
+def no_credentials_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the machine's own credentials."""
+    for name in list(os.environ):
+        if name.startswith(('AWS_', 'ACTIVELOOP_')):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def make_dataset(tmp_path: Path) -> Callable[..., str]:
+    """Writes a dataset under a name (default ``'dataset'``) and gives its path; for the rest see `write_dataset`."""
+
+    def make(name: str = 'dataset', *args: Any, **kwargs: Any) -> str:
+        path = str(tmp_path / name)
+        write_dataset(path, *args, **kwargs)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def s3_server() -> Iterator[Any]:
+    """One server for the whole test process, with the bucket ``bucket``."""
+    from tests.support.s3_server import S3Server
+
+    with S3Server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_server: Any) -> Any:
+    """The S3 server with an empty log; ``s3.path`` is free for a dataset of this test."""
+    s3_server.path = f's3://bucket/{uuid.uuid4().hex}'
+    s3_server.requests.clear()
+    return s3_server

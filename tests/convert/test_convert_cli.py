@@ -1,0 +1,101 @@
+"""The verb ``convert``: what it prints, what it returns, and what it must not import for its help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from deeplake_mmdet.cli import convert
+from deeplake_mmdet.cli.main import main
+from deeplake_mmdet.convert.report import ConversionReport
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_coco_prints_the_table_and_the_next_step(coco, rows, tmp_path, capsys):
+    path, folder, _ = coco()
+    assert main(['convert', 'coco', str(path), str(tmp_path / 'out'), '--images', str(folder), '--split', 'mine']) == 0
+    printed = capsys.readouterr().out
+    for text in (
+        'written in',
+        'without boxes',
+        'toothbrush',
+        "view 'mine'",
+        'boxes of zero area',
+        'a.jpg',
+        'data = dict(',
+        f"train=dict(deeplake_path={str(tmp_path / 'out')!r}, deeplake_view_id='mine')",
+    ):
+        assert text in printed
+    assert len(rows(tmp_path / 'out', 'mine')) == 5
+
+
+def test_voc_takes_splits_and_classes(voc, rows, tmp_path, capsys):
+    command = [
+        'convert',
+        'voc',
+        str(voc),
+        str(tmp_path / 'out'),
+        '--split',
+        'train',
+        'test',
+        '--classes',
+        'dog,cat,ant',
+    ]
+    assert main(command) == 0
+    assert "deeplake_view_id='test'" in capsys.readouterr().out
+    assert [row['categories'].tolist() for row in rows(tmp_path / 'out')] == [[2], [0, 1], [1], []]
+    assert main(command) == 1 and 'ConversionError: convert(dst=)' in capsys.readouterr().err
+    assert main([*command, '--overwrite']) == 0
+
+
+def test_an_error_is_one_message_and_the_exit_code_1(tmp_path, capsys):
+    assert main(['convert', 'coco', str(tmp_path / 'no.json'), str(tmp_path / 'out'), '--images', str(tmp_path)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith('ConversionError: convert_coco(') and error.count('\n') == 1
+
+
+def test_help_loads_neither_deep_lake_nor_opencv_nor_torch():
+    code = (
+        'import sys; from deeplake_mmdet.cli.convert import build_parser; build_parser().format_help(); '
+        'import deeplake_mmdet.convert; '
+        'print([m for m in ("deeplake", "cv2", "torch", "mmdet.models") if m in sys.modules])'
+    )
+    result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == '[]'
+
+
+def test_converting_loads_no_torch_and_no_mmdetection():
+    code = (
+        'import sys, deeplake_mmdet.convert as c; c.convert_coco, c.convert_voc, c.make_demo; '
+        'print([m for m in ("torch", "mmcv", "mmdet.models") if m in sys.modules])'
+    )
+    result = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == '[]'
+
+
+def test_the_next_step_trains_on_train_and_validates_on_val_when_they_are_there():
+    report = ConversionReport('p', ['a'], views={'test': 1, 'val': 1, 'train': 1})
+    text = convert.next_step(report)
+    assert "train=dict(deeplake_path='p', deeplake_view_id='train')" in text
+    assert "val=dict(deeplake_path='p', deeplake_view_id='val')" in text and 'test' not in text
+
+
+def test_the_progress_line_counts_only_on_a_terminal(capsys, monkeypatch):
+    convert.ProgressLine()(1, 2)
+    assert capsys.readouterr().err == ''
+    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
+    line = convert.ProgressLine()
+    line(2, 2)
+    line.end()
+    assert capsys.readouterr().err == '\r2/2 images\n'
+
+
+def test_the_script_of_the_same_name_is_the_same_command(coco, tmp_path):
+    path, folder, _ = coco()
+    options = ['coco', str(path), str(tmp_path / 'out'), '--images', str(folder)]
+    command = [sys.executable, str(ROOT / 'tools/convert.py'), *options]
+    env = {'PYTHONPATH': str(ROOT)}
+    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert result.returncode == 0 and "view 'train'" in result.stdout, result.stderr
