@@ -39,7 +39,7 @@ test: $(STAMP) ## run the tests, the slow ones left out (ARGS=... is passed to p
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-slow: $(STAMP) ## run the slow tests, one after another
-	$(BIN)/python -m pytest -m slow --timeout 3600 $(ARGS)
+	$(BIN)/python -m pytest -m slow --timeout 3600 -s $(ARGS)
 
 lint: $(STAMP) ## ruff check, ruff format --check, mypy
 	$(BIN)/ruff check $(wildcard $(SOURCES))

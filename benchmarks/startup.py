@@ -43,15 +43,17 @@ def rows(images: int, boxes: int) -> Iterator[tuple[dict, list[dict]]]:
         for (x, y), (w, h), turn in zip(corner.tolist(), size.tolist(), turns, strict=True):
             ring = np.stack([x + w / 2 + w / 2 * np.cos(turn), y + h / 2 + h / 2 * np.sin(turn)], axis=1)
             number += 1
-            annotations.append({
-                'id': number,
-                'image_id': info['id'],
-                'category_id': CATEGORIES[number % 80]['id'],
-                'bbox': [x, y, w, h],
-                'area': round(w * h * 0.7, 4),
-                'iscrowd': int(number % 90 == 0),
-                'segmentation': [ring.round(2).reshape(-1).tolist()],
-            })
+            annotations.append(
+                {
+                    'id': number,
+                    'image_id': info['id'],
+                    'category_id': CATEGORIES[number % 80]['id'],
+                    'bbox': [x, y, w, h],
+                    'area': round(w * h * 0.7, 4),
+                    'iscrowd': int(number % 90 == 0),
+                    'segmentation': [ring.round(2).reshape(-1).tolist()],
+                }
+            )
         yield info, annotations
 
 
@@ -88,8 +90,9 @@ def resident_mib(key: str = 'VmRSS') -> float:
 
 def measure(side: str, folder: Path) -> dict[str, float]:
     """Build one dataset in this process; returns seconds, MiB added at most, its length and the images read."""
-    import deeplake_mmdet
     from mmdet.datasets import CocoDataset
+
+    import deeplake_mmdet
 
     classes = tuple(category['name'] for category in CATEGORIES)
     shared = dict(metainfo=dict(classes=classes), filter_cfg=dict(filter_empty_gt=True, min_size=32))

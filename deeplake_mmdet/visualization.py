@@ -60,8 +60,13 @@ def _tile(dataset: Any, idx: int, predicted: Any, score: float, scale: int) -> n
     ):
         if value >= score:
             _box(found, box * scale, meta, int(label), f' {value:.2f}')
-    return np.hstack([_titled(truth, 'ground truth'), np.full((image.shape[0] + 24, 4, 3), 255, np.uint8),
-                      _titled(found, f'predictions (score >= {score})')])
+    return np.hstack(
+        [
+            _titled(truth, 'ground truth'),
+            np.full((image.shape[0] + 24, 4, 3), 255, np.uint8),
+            _titled(found, f'predictions (score >= {score})'),
+        ]
+    )
 
 
 def _box(image: np.ndarray, box: np.ndarray, meta: dict[str, Any], label: int, suffix: str) -> None:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.support.datasets import write_dataset
+
 
 @pytest.fixture(autouse=True)
 def no_credentials_around(monkeypatch: pytest.MonkeyPatch) -> None:

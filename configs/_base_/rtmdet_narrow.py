@@ -3,7 +3,7 @@ _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 custom_imports = dict(imports=['deeplake_mmdet'], allow_failed_imports=False)
 
 model = dict(
-    data_preprocessor=dict(pad_size_divisor=32, pad_value=114),
+    data_preprocessor=dict(pad_size_divisor=32),
     backbone=dict(widen_factor=0.25, deepen_factor=0.167, init_cfg=None),
     neck=dict(in_channels=[64, 128, 256], out_channels=64),
     bbox_head=dict(in_channels=64, feat_channels=64),
@@ -28,7 +28,7 @@ test_pipeline = [
     ),
 ]
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=2,
     dataset=dict(_delete_=True, type='DeepLakeDataset', pipeline=train_pipeline),
 )
@@ -47,7 +47,12 @@ optim_wrapper = dict(optimizer=dict(lr=2e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
     dict(
-        type='CosineAnnealingLR', eta_min=4e-5, begin=0, end=max_epochs, T_max=max_epochs, by_epoch=True,
+        type='CosineAnnealingLR',
+        eta_min=4e-5,
+        begin=0,
+        end=max_epochs,
+        T_max=max_epochs,
+        by_epoch=True,
         convert_to_iter_based=True,
     ),
 ]

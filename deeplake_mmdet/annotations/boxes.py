@@ -85,10 +85,7 @@ def fit(boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray) -> Fit:
     x1, y1, x2, y2 = to_xyxy(boxes, box_format, sizes).T
     height, width = np.asarray(sizes).T
     outside = (
-        (x1 < -_TOLERANCE_PX)
-        | (y1 < -_TOLERANCE_PX)
-        | (x2 > width + _TOLERANCE_PX)
-        | (y2 > height + _TOLERANCE_PX)
+        (x1 < -_TOLERANCE_PX) | (y1 < -_TOLERANCE_PX) | (x2 > width + _TOLERANCE_PX) | (y2 > height + _TOLERANCE_PX)
     )
     return Fit(
         negative=np.flatnonzero((x2 < x1) | (y2 < y1)),

@@ -83,9 +83,7 @@ def _refuse_nan(boxes: np.ndarray, place: Place) -> None:
         )
 
 
-def _per_object(
-    selection: Any, columns: ColumnMap, role: str, rows: np.ndarray, offsets: np.ndarray
-) -> np.ndarray:
+def _per_object(selection: Any, columns: ColumnMap, role: str, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     """A column with one value an object, checked against the number of boxes in each row."""
     values, own = read_flat(selection, columns[role], None, rows)
     wrong = np.flatnonzero(np.diff(own) != np.diff(offsets))
@@ -155,7 +153,7 @@ def _img_ids(selection: Any, columns: ColumnMap, rows: np.ndarray) -> np.ndarray
     ids: np.ndarray | list[str] = (
         [str(value) for value in values] if isinstance(values, list) else np.asarray(values).reshape(-1)
     )
-    unique, first, counts = np.unique(np.asarray(ids), return_index=True, return_counts=True)
+    unique, counts = np.unique(np.asarray(ids), return_counts=True)
     if len(unique) < len(rows):
         repeated = int(np.argmax(counts))
         places = rows[np.flatnonzero(np.asarray(ids) == unique[repeated])[:3]].tolist()

@@ -46,9 +46,7 @@ def _no_duplicates(owner: str, names: Sequence[str]) -> None:
         raise ConfigError(f'{owner} expected every class name once, but got {repeated} more than once: {list(names)}.')
 
 
-def map_labels(
-    labels: np.ndarray, stored: Sequence[str] | None, classes: Sequence[str], where: Place
-) -> np.ndarray:
+def map_labels(labels: np.ndarray, stored: Sequence[str] | None, classes: Sequence[str], where: Place) -> np.ndarray:
     """Turn stored labels into positions in `classes`, by name.
 
     Args:
@@ -80,9 +78,7 @@ def map_labels(
     return table[numbers] if len(numbers) else np.zeros(0, np.int32)
 
 
-def _map_names(
-    labels: np.ndarray, classes: Sequence[str], names: Sequence[str], where: Place
-) -> np.ndarray:
+def _map_names(labels: np.ndarray, classes: Sequence[str], names: Sequence[str], where: Place) -> np.ndarray:
     position = dict.fromkeys(names, -1) | {name: i for i, name in enumerate(classes)}
     unknown = [i for i, label in enumerate(labels) if label not in position]
     if unknown:

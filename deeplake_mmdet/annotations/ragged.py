@@ -56,9 +56,7 @@ def _flatten(values: Any, width: int | None) -> tuple[np.ndarray, np.ndarray] | 
     return flat, np.fromiter(map(len, arrays), np.int64, len(arrays))
 
 
-def _flatten_one_by_one(
-    values: Any, column: str, width: int | None, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _flatten_one_by_one(values: Any, column: str, width: int | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     arrays = [_array(value, column, width, int(row)) for value, row in zip(values, rows, strict=True)]
     filled = [array for array in arrays if len(array)]
     flat = np.concatenate(filled) if filled else _nothing(width)

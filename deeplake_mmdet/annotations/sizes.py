@@ -41,5 +41,7 @@ def _scalars(selection: Any, column: str, rows: np.ndarray) -> np.ndarray:
     values = np.asarray([-1 if value is None else value for value in selection[column][:]]).astype(np.int64).reshape(-1)
     wrong = np.flatnonzero(values < 0)
     if len(wrong):
-        raise AnnotationError(f'Column {column!r}, row {int(rows[wrong[0]])}: expected a number of pixels, but got none.')
+        raise AnnotationError(
+            f'Column {column!r}, row {int(rows[wrong[0]])}: expected a number of pixels, but got none.'
+        )
     return values

@@ -71,9 +71,9 @@ def evaluate(args: argparse.Namespace, checkpoint: str) -> tuple[dict[str, float
 
     out = os.path.join(args.work_dir, 'predictions.pkl')
     metrics = test_verb.run(
-        test_verb.parse([
-            str(_CONFIG), checkpoint, '--work-dir', args.work_dir, '--out', out, '--cfg-options', *_options(args)
-        ])
+        test_verb.parse(
+            [str(_CONFIG), checkpoint, '--work-dir', args.work_dir, '--out', out, '--cfg-options', *_options(args)]
+        )
     )
     with open(out, 'rb') as file:  # written a moment ago by this process
         predictions = pickle.load(file)

@@ -18,7 +18,9 @@ VERBS = {
 
 def usage() -> str:
     verbs = '\n'.join(f'  {name:<10}{text}' for name, text in VERBS.items())
-    return f'usage: deeplake-mmdet VERB [options]\n\n{verbs}\n\n`deeplake-mmdet VERB --help` lists the options of a verb.'
+    return (
+        f'usage: deeplake-mmdet VERB [options]\n\n{verbs}\n\n`deeplake-mmdet VERB --help` lists the options of a verb.'
+    )
 
 
 def main(argv: list[str] | None = None) -> int:

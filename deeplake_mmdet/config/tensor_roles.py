@@ -3,3 +3,6 @@
 REQUIRED_ROLES = ('img', 'gt_bboxes', 'gt_labels')
 OPTIONAL_ROLES = ('gt_masks', 'gt_iscrowd', 'gt_difficult', 'gt_ignore', 'gt_areas', 'img_id', 'height', 'width')
 TENSOR_ROLES = REQUIRED_ROLES + OPTIONAL_ROLES
+
+# Metadata `format` of a text column whose rows are JSON lists of COCO segmentations.
+COCO_SEGMENTATION = 'coco_segmentation'

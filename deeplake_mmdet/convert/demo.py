@@ -26,7 +26,7 @@ from deeplake_mmdet.errors import ConversionError
 
 SIZE = 256  # pixels, height and width
 QUALITY = 92  # of the JPEG encoder
-DIAMETERS = (14.0, 120.0)  # pixels
+DIAMETERS = (18.0, 100.0)  # pixels
 FREQUENCIES = (0.30, 0.25, 0.21, 0.16, 0.08)  # of the classes, in the order of SHAPES
 EMPTY_EVERY, CROWDED_EVERY = 16, 7  # one image in so many
 MIN_VISIBLE, MIN_PIXELS = 0.25, 40  # less of an object than this is not drawn at all
@@ -104,7 +104,7 @@ def draw_scene(rng: np.random.Generator, position: int) -> tuple[np.ndarray, lis
 
 def _arrange(rng: np.random.Generator, canvas: np.ndarray, crowded: bool) -> list[Shape]:
     """Shapes from back to front, in any order; placed from the largest to the smallest, crowded ones closer."""
-    count = int(rng.integers(7, 12) if crowded else rng.integers(2, 8))
+    count = int(rng.integers(10, 16) if crowded else rng.integers(4, 11))
     diameters = DIAMETERS[0] * (DIAMETERS[1] / DIAMETERS[0]) ** rng.uniform(0, 1, count)
     shapes: list[Shape] = []
     for diameter in sorted(diameters.tolist(), reverse=True):

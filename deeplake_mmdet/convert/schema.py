@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from deeplake import types
 
-MASK_FORMAT = 'coco_segmentation'
+from deeplake_mmdet.config.tensor_roles import COCO_SEGMENTATION
+
 _PLAIN: dict[str, type] = {'bytes': bytes, 'text': str}
 
 
@@ -128,7 +129,7 @@ def coco_columns(
     columns = [*image, *box_columns('float64', 'ltwh', names, category_ids=ids, supercategories=parents)]
     columns += [ragged('iscrowd', 'uint8'), ragged('ann_ids', 'int64')]
     columns += [ragged('ignore', 'uint8')] if ignore else []
-    return columns + ([Column('masks', types.Text(), 'text', 0, {'format': MASK_FORMAT})] if masks else [])
+    return columns + ([Column('masks', types.Text(), 'text', 0, {'format': COCO_SEGMENTATION})] if masks else [])
 
 
 def voc_columns(image: Sequence[Column], class_names: Sequence[str]) -> list[Column]:

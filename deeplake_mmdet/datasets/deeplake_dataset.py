@@ -100,19 +100,21 @@ class DeepLakeDataset(BaseDetDataset):
         caption_prompt: Mapping[str, Any] | None = None,
         **unknown: Any,
     ) -> None:
-        self._spec = DatasetSpec.from_config({
-            'deeplake_path': deeplake_path,
-            'deeplake_credentials': deeplake_credentials,
-            'deeplake_branch': deeplake_branch,
-            'deeplake_commit_id': deeplake_commit_id,
-            'deeplake_view_id': deeplake_view_id,
-            'deeplake_query': deeplake_query,
-            'deeplake_tensors': deeplake_tensors,
-            'deeplake_bbox_format': deeplake_bbox_format,
-            'deeplake_dataloader_type': deeplake_dataloader_type,
-            'on_error': on_error,
-            **unknown,
-        })
+        self._spec = DatasetSpec.from_config(
+            {
+                'deeplake_path': deeplake_path,
+                'deeplake_credentials': deeplake_credentials,
+                'deeplake_branch': deeplake_branch,
+                'deeplake_commit_id': deeplake_commit_id,
+                'deeplake_view_id': deeplake_view_id,
+                'deeplake_query': deeplake_query,
+                'deeplake_tensors': deeplake_tensors,
+                'deeplake_bbox_format': deeplake_bbox_format,
+                'deeplake_dataloader_type': deeplake_dataloader_type,
+                'on_error': on_error,
+                **unknown,
+            }
+        )
         self._source: SourceHandle | None = None
         self._columns: ColumnMap | None = None
         self._index: AnnotationIndex | None = None
@@ -169,7 +171,7 @@ class DeepLakeDataset(BaseDetDataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """Classes (a tuple of names), a palette, whatever ``metainfo`` was given, and what was read, as plain strings."""
+        """Classes (a tuple of names), palette, whatever ``metainfo`` was given, and what was read, as plain strings."""
         info = copy.deepcopy(self._metainfo)
         info['classes'] = class_names(self.columns.class_names, self._metainfo.get('classes'))
         info.setdefault('palette', palette(len(info['classes'])))
@@ -177,6 +179,8 @@ class DeepLakeDataset(BaseDetDataset):
         return info
 
     # Reading the annotations
+
+    _fully_initialized: bool
 
     def full_init(self) -> None:
         """Open the dataset, read its annotations, filter; no image is read."""
@@ -198,7 +202,8 @@ class DeepLakeDataset(BaseDetDataset):
         self._order, counts = filtered(self._index, None if self.test_mode else self.filter_cfg)
         self._order = subset(self._order, self._indices)
         if self.test_mode and self._spec.on_error == 'skip':
-            self._order = self._readable(self._order)
+            readable = [self._decodes(row) for row in self._index.rows[self._order].tolist()]
+            self._order = self._order[np.array(readable, bool)]
         check_not_empty(self._order, self._index, counts, source)
         self._fully_initialized = True
         open_datasets.add(self._index.digest, self)
@@ -212,16 +217,12 @@ class DeepLakeDataset(BaseDetDataset):
                 index.sizes[image] = size_of(images.get(row))
             except OSError as error:
                 if self._spec.on_error == 'raise':
-                    raise error if isinstance(error, ImageReadError) else images.reader.error(
-                        row, 'cannot be decoded'
+                    raise (
+                        error if isinstance(error, ImageReadError) else images.reader.error(row, 'cannot be decoded')
                     ) from error
 
-    def _readable(self, order: np.ndarray) -> np.ndarray:
-        """Of these images, those that decode; every other is logged and counted."""
-        good = [image for image in order if self._decodes(int(self._index.rows[image]))]
-        return np.asarray(good, np.int64)
-
     def _decodes(self, row: int) -> bool:
+        """Whether an image decodes; one that does not is logged and counted."""
         assert self._images is not None
         try:
             if decodes(self._images.get(row)):

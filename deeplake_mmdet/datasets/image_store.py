@@ -68,7 +68,8 @@ class ImageStore:
             raise found
         if self.sizes_from_headers and swaps_axes(found):
             raise self.reader.error(
-                row, 'is turned on its side by its EXIF orientation, so height, width and boxes are ambiguous (columns '
-                "'height' and 'width' would settle it)"
+                row,
+                'is turned on its side by its EXIF orientation, so height, width and boxes are ambiguous (columns '
+                "'height' and 'width' would settle it)",
             )
         return found

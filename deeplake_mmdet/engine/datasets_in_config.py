@@ -9,7 +9,7 @@ from typing import Any
 
 from deeplake_mmdet.annotations.labels import class_names
 from deeplake_mmdet.config.credentials import Credentials, stash
-from deeplake_mmdet.config.dataset_spec import DATASET_KEYS, DatasetSpec
+from deeplake_mmdet.config.dataset_spec import DATASET_KEYS, FILE_KEYS, DatasetSpec
 from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError
 from deeplake_mmdet.source.columns import map_columns
 from deeplake_mmdet.source.handle import SourceHandle
@@ -46,12 +46,12 @@ def _walk(key: str, node: Any) -> Iterator[tuple[str, Any]]:
         if 'deeplake_path' in node or str(node.get('type', '')).rpartition('.')[2] == 'DeepLakeDataset':
             yield key, node
             return
-        items = node.items()
+        children = list(node.items())
     elif isinstance(node, (list, tuple)):
-        items = enumerate(node)
+        children = [(str(i), child) for i, child in enumerate(node)]
     else:
         return
-    for name, child in items:
+    for name, child in children:
         if name not in ('pipeline', 'sampler', 'batch_sampler', 'collate_fn'):
             yield from _walk(f'{key}.{name}', child)
 
@@ -125,7 +125,8 @@ def _concatenations(node: Any) -> Iterator[MutableMapping[str, Any]]:
 
 
 def _pin(key: str, node: MutableMapping[str, Any]) -> PinnedDataset:
-    spec = DatasetSpec.from_config({name: node[name] for name in node if name in DATASET_KEYS})
+    ours = (*DATASET_KEYS, *FILE_KEYS)
+    spec = DatasetSpec.from_config({n: v for n, v in node.items() if n in ours or n.startswith('deeplake_')})
     source = SourceHandle.resolve(spec)
     node['deeplake_commit_id'] = source.revision.commit_id
     columns = map_columns(source.base(), source.selection(), spec.tensors)

@@ -66,7 +66,9 @@ def fit_heads(config: Any, classes: tuple[str, ...], filename: str | None) -> li
 def _fit_class_weights(node: MutableMapping[str, Any], old: int, new: int) -> None:
     """Losses of query-based heads list a weight a class, and one for the background."""
     loss = node.get('loss_cls')
-    weights = loss.get('class_weight') if isinstance(loss, MutableMapping) else None
+    if not isinstance(loss, MutableMapping):
+        return
+    weights = loss.get('class_weight')
     if isinstance(weights, (list, tuple)) and len(weights) == old + 1 and len(set(weights[:-1])) == 1:
         loss['class_weight'] = [weights[0]] * new + [weights[-1]]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deeplake_mmdet.config.box_format import BoxFormat
-from deeplake_mmdet.config.tensor_roles import OPTIONAL_ROLES, REQUIRED_ROLES
+from deeplake_mmdet.config.tensor_roles import COCO_SEGMENTATION, OPTIONAL_ROLES, REQUIRED_ROLES
 from deeplake_mmdet.errors import ColumnError, QueryError
 from deeplake_mmdet.source.query import SOURCE_ROW
 
@@ -28,7 +28,6 @@ _NAMES_OF_ROLE = {
 }
 # Read one by one while training, and so from the stored rows, where a query computes nothing.
 _READ_BY_ROW = ('img', 'gt_masks')
-COCO_SEGMENTATION = 'coco_segmentation'
 _DTYPES = ('float32', 'float64', 'float16', 'int16', 'int32', 'int64', 'uint16', 'uint32', 'uint8')
 
 

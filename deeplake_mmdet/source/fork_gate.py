@@ -60,7 +60,10 @@ def _fork() -> int:
     try:
         pid = _unguarded()
     finally:
-        _begin_anew() if pid == 0 else _reopen()
+        if pid == 0:
+            _begin_anew()
+        else:
+            _reopen()
     return pid
 
 

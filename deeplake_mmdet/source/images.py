@@ -19,8 +19,8 @@ from deeplake_mmdet.source.columns import ImageColumn
 from deeplake_mmdet.source.handle import SourceHandle
 
 _SIGNATURES = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'BM', b'GIF8', b'II*\0', b'MM\0*', b'RIFF', b'P5', b'P6')
-# Where a decoder may find an orientation: in JPEG, PNG, WebP; TIFF has a tag of its own.
-_ORIENTED, _TIFF = (b'Exif\0\0', b'eXIf', b'EXIF'), (b'II*\0', b'MM\0*')
+# Where a JPEG or PNG image keeps an orientation, and the orientations that turn it by 90 degrees.
+_SIZED, _ORIENTED, _ON_ITS_SIDE = (b'\xff\xd8', b'\x89P'), (b'Exif\0\0', b'eXIf'), (5, 6, 7, 8)
 # What an undamaged image ends with, some cameras' padding aside.
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND\xaeB`\x82', b'GI': b';'}
 _ZEROS = bytes(16)
@@ -100,23 +100,36 @@ def decodes(data: bytes) -> bool:
 
 
 def swaps_axes(data: bytes) -> bool:
-    """Whether an EXIF orientation makes decoders exchange height and width."""
-    if not data.startswith(_TIFF) and not any(mark in data for mark in _ORIENTED):
-        return False
-    from PIL import Image
+    """Whether an EXIF orientation makes decoders exchange height and width of a JPEG or PNG image.
 
-    with Image.open(io.BytesIO(data)) as image:
-        return image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+    Deep Lake knows the sizes of these two formats, and ignores the orientation.
+    """
+    if not data.startswith(_SIZED) or not any(mark in data for mark in _ORIENTED):
+        return False
+    try:
+        return _header(data)[1] in _ON_ITS_SIDE
+    except (OSError, SyntaxError, ValueError):  # a malformed EXIF block, which decoders pass over
+        return False
 
 
 def size_of(data: bytes) -> tuple[int, int]:
-    """Height and width that a decoder gives, read from the header only.
+    """Height and width that the decoder gives; decoded only where an orientation may exchange them.
 
     Raises:
         OSError: The bytes are no image.
     """
+    size, orientation = _header(data)
+    if orientation not in _ON_ITS_SIDE:
+        return size
+    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise OSError('OpenCV cannot decode it')
+    return decoded.shape[:2]
+
+
+def _header(data: bytes) -> tuple[tuple[int, int], int]:
+    """Height and width as stored, and the EXIF orientation."""
     from PIL import Image
 
     with Image.open(io.BytesIO(data)) as image:
-        width, height = image.size
-    return (width, height) if swaps_axes(data) else (height, width)
+        return (image.height, image.width), image.getexif().get(0x0112, 1)

@@ -113,7 +113,7 @@ def test_children_find_the_credentials_and_strangers_do_not() -> None:
 
 
 def test_an_unknown_reference_says_what_to_do() -> None:
-    with pytest.raises(SourceError, match="'vault:0123'.*Give deeplake_credentials again"):
+    with pytest.raises(SourceError, match=r"'vault:0123'.*Give deeplake_credentials again"):
         unstash('vault:0123')
 
 

@@ -64,7 +64,7 @@ def test_all_problems_are_reported_together() -> None:
         'username/password',
         "Did you mean 'gt_bboxes'",
         "mode='XYZ'",
-        "deeplake_view_id=) expected a string, but got 3 of type int",
+        'deeplake_view_id=) expected a string, but got 3 of type int',
         "expected one of 'auto', 'python', 'c++', but got 'rust'",
         "expected one of 'raise', 'skip', but got 'ignore'",
         "ann_file=) expected no value, but got 'a.json'",
@@ -117,8 +117,16 @@ def test_a_box_format_without_a_type_is_in_pixels() -> None:
 
 
 @pytest.mark.parametrize(
-    'value', ['LTWH', {}, {'type': 'pixel'}, {'mode': 'XYXY'}, {'mode': 'LTWH', 'type': 'relative'}, {'mode': 'LTWH', 'unit': 'pixel'}]
+    'value',
+    [
+        'LTWH',
+        {},
+        {'type': 'pixel'},
+        {'mode': 'XYXY'},
+        {'mode': 'LTWH', 'type': 'relative'},
+        {'mode': 'LTWH', 'unit': 'pixel'},
+    ],
 )
 def test_a_wrong_box_format_lists_the_modes_and_types(value: Any) -> None:
-    with pytest.raises(ConfigError, match='LTWH, LTRB, CCWH.*pixel, fractional'):
+    with pytest.raises(ConfigError, match=r'LTWH, LTRB, CCWH.*pixel, fractional'):
         spec(deeplake_bbox_format=value)

@@ -30,7 +30,7 @@ def test_the_name_behind_the_last_at_sign_is_split_off(base: str) -> None:
 
 @pytest.mark.parametrize('path', ['/a@b/c', 's3://bucket/a@b/c', '/a@b/c@dev', '/a@b@c'])
 def test_an_at_sign_further_up_is_refused_because_deep_lake_cannot_open_it(path: str) -> None:
-    with pytest.raises(ConfigError, match='no @ in the names of folders.*Rename the folder'):
+    with pytest.raises(ConfigError, match=r'no @ in the names of folders.*Rename the folder'):
         Location.parse(path)
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from deeplake import types
-from tests.support.tiny import SIZE, write_tiny
 
 from deeplake_mmdet import DeepLakeDataset
 from deeplake_mmdet.errors import AnnotationError, ColumnError, ConfigError, EmptyDatasetError
+from tests.support.tiny import SIZE, write_tiny
 
 TWO = [[2, 3, 10, 12], [20, 5, 15, 30]]
 
@@ -97,7 +97,7 @@ def test_the_config_says_how_undeclared_boxes_are_read(tmp_path):
 
 def test_a_config_that_contradicts_the_declared_format_is_refused(tmp_path):
     path = write_tiny(tmp_path / 'ds', box_format=('ltrb', 'pixel'), boxes=[[[5, 5, 30, 38]]] * 2)
-    with pytest.raises(ColumnError, match='says CCWH pixel.*declares LTRB pixel'):
+    with pytest.raises(ColumnError, match=r'says CCWH pixel.*declares LTRB pixel'):
         DeepLakeDataset(deeplake_path=path, deeplake_bbox_format=dict(mode='CCWH'))
 
 
@@ -114,9 +114,7 @@ def test_a_dataset_whose_filters_remove_all_says_which_removed_how_many(tmp_path
         DeepLakeDataset(deeplake_path=path, filter_cfg=dict(min_size=SIZE + 1, filter_empty_gt=True))
     with pytest.raises(EmptyDatasetError, match=r'filter_empty_gt removed 3.*classes asked for are \[.dog.\]'):
         path = write_tiny(tmp_path / 'cats', boxes=[TWO[:1]] * 3)
-        DeepLakeDataset(
-            deeplake_path=path, metainfo=dict(classes=('dog',)), filter_cfg=dict(filter_empty_gt=True)
-        )
+        DeepLakeDataset(deeplake_path=path, metainfo=dict(classes=('dog',)), filter_cfg=dict(filter_empty_gt=True))
 
 
 def test_an_unknown_filter_is_refused(tmp_path):

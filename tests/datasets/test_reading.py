@@ -9,12 +9,12 @@ import mmcv
 import numpy as np
 import pytest
 from mmengine.registry import init_default_scope
-from tests.support.tiny import write_tiny
 from torch.utils.data import DataLoader
 
 from deeplake_mmdet import DeepLakeDataset
 from deeplake_mmdet.errors import ImageReadError, SourceNotFoundError
 from deeplake_mmdet.source.handle import SourceHandle
+from tests.support.tiny import write_tiny
 
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True), dict(type='PackDetInputs')]
 
@@ -47,9 +47,7 @@ def _png(value: int) -> bytes:
 
 def test_no_image_is_read_before_the_first_sample(tmp_path, reads):
     path = write_tiny(tmp_path / 'ds', sizes=False)
-    dataset = DeepLakeDataset(
-        deeplake_path=path, pipeline=PIPELINE, filter_cfg=dict(filter_empty_gt=True, min_size=8)
-    )
+    dataset = DeepLakeDataset(deeplake_path=path, pipeline=PIPELINE, filter_cfg=dict(filter_empty_gt=True, min_size=8))
     for i in range(len(dataset)):
         info = dataset.get_data_info(i)
         assert (info['height'], info['width']) == (40, 40)
@@ -156,9 +154,7 @@ def test_evaluation_leaves_unreadable_images_out_before_it_begins(tmp_path):
 
 
 def test_an_error_of_a_transform_is_not_blamed_on_the_image(tmp_path):
-    dataset = DeepLakeDataset(
-        deeplake_path=write_tiny(tmp_path / 'ds'), pipeline=[PIPELINE[0], _fail], on_error='skip'
-    )
+    dataset = DeepLakeDataset(deeplake_path=write_tiny(tmp_path / 'ds'), pipeline=[PIPELINE[0], _fail], on_error='skip')
     with pytest.raises(ZeroDivisionError):
         dataset[0]
 

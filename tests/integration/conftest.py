@@ -85,13 +85,15 @@ def _bccd_json() -> dict:
         images.append({'id': number, 'file_name': f'{name}.jpg', 'width': width, 'height': height})
         for item in root.iter('object'):
             x1, y1, x2, y2 = (int(item.find(f'bndbox/{k}').text) - 1 for k in ('xmin', 'ymin', 'xmax', 'ymax'))
-            annotations.append({
-                'id': len(annotations),
-                'image_id': number,
-                'category_id': BCCD_CLASSES.index(item.find('name').text),
-                'bbox': [x1, y1, x2 - x1, y2 - y1],
-                'area': (x2 - x1) * (y2 - y1),
-                'iscrowd': 0,
-            })
+            annotations.append(
+                {
+                    'id': len(annotations),
+                    'image_id': number,
+                    'category_id': BCCD_CLASSES.index(item.find('name').text),
+                    'bbox': [x1, y1, x2 - x1, y2 - y1],
+                    'area': (x2 - x1) * (y2 - y1),
+                    'iscrowd': 0,
+                }
+            )
     categories = [{'id': i, 'name': name} for i, name in enumerate(BCCD_CLASSES)]
     return {'images': images, 'annotations': annotations, 'categories': categories}

@@ -123,11 +123,13 @@ def random_predictions(dataset: Any, seed: int, masks: bool = False) -> list[dic
         )
         if masks:
             predicted.masks = [_box_mask(box, info['height'], info['width']) for box in boxes]
-        samples.append({
-            'img_id': info['img_id'],
-            'ori_shape': (info['height'], info['width']),
-            'pred_instances': predicted,
-        })
+        samples.append(
+            {
+                'img_id': info['img_id'],
+                'ori_shape': (info['height'], info['width']),
+                'pred_instances': predicted,
+            }
+        )
     return samples
 
 

@@ -18,9 +18,7 @@ def _plain(pair, **kwargs) -> dict:
 
 
 def _mix(pair, *steps, load=LOAD) -> dict:
-    return dict(
-        type='MultiImageMixDataset', dataset=_plain(pair, pipeline=load), pipeline=[*steps, RESIZE, *FINISH]
-    )
+    return dict(type='MultiImageMixDataset', dataset=_plain(pair, pipeline=load), pipeline=[*steps, RESIZE, *FINISH])
 
 
 DATASETS = {

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 from deeplake import types
-from tests.support.datasets import columns, pixels, png, rows
 
 from deeplake_mmdet.config.box_format import ALL_FORMATS, BoxFormat
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import ColumnError
 from deeplake_mmdet.source.columns import ColumnMap, map_columns
 from deeplake_mmdet.source.handle import SourceHandle
+from tests.support.datasets import columns, pixels, png, rows
 
 
 def mapped(path: str, tensors: dict[str, str] | None = None, **pins: Any) -> ColumnMap:
@@ -50,7 +50,9 @@ def test_two_candidates_are_listed_and_naming_one_settles_it(make_dataset: Calla
     assert mapped(path, {'img': 'thumbs'})['img'] == 'thumbs'
 
 
-@pytest.mark.parametrize(('dropped', 'kind'), [('images', 'Image'), ('boxes', 'BoundingBox'), ('categories', 'ClassLabel')])
+@pytest.mark.parametrize(
+    ('dropped', 'kind'), [('images', 'Image'), ('boxes', 'BoundingBox'), ('categories', 'ClassLabel')]
+)
 def test_a_missing_column_lists_the_columns_and_their_types(
     make_dataset: Callable[..., str], dropped: str, kind: str
 ) -> None:
@@ -59,7 +61,9 @@ def test_a_missing_column_lists_the_columns_and_their_types(
 
 
 def test_a_named_column_that_does_not_exist_lists_the_columns_and_the_closest(make_dataset: Callable[..., str]) -> None:
-    with pytest.raises(ColumnError, match=r"'imagse', which does not exist. .*'images' \(Image\).*Did you mean 'images'"):
+    with pytest.raises(
+        ColumnError, match=r"'imagse', which does not exist. .*'images' \(Image\).*Did you mean 'images'"
+    ):
         mapped(make_dataset(), {'img': 'imagse'})
 
 
@@ -99,7 +103,8 @@ def test_boxes_that_may_be_missing_keep_their_declared_format(make_dataset: Call
 
 def test_coordinates_in_the_metadata_of_the_column_declare_the_format(make_dataset: Callable[..., str]) -> None:
     path = make_dataset(
-        types={'boxes': types.Array('float32', 2)}, metadata={'boxes': {'coords': {'mode': 'CCWH', 'type': 'fractional'}}}
+        types={'boxes': types.Array('float32', 2)},
+        metadata={'boxes': {'coords': {'mode': 'CCWH', 'type': 'fractional'}}},
     )
     assert mapped(path, {'gt_bboxes': 'boxes'}).box_format == BoxFormat('CCWH', 'fractional')
 

@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 
 import pytest
-from tests.support.children import run_script
 
 from deeplake_mmdet.source import fork_gate
-from deeplake_mmdet.source.fork_gate import reading
+from deeplake_mmdet.source.fork_gate import guard_forks, reading
+from tests.support.children import run_script
 
 CODE = """
 import os, sys, threading, time
@@ -72,9 +73,13 @@ def test_many_forks_while_threads_read_crash_nothing(make_dataset: Callable[...,
     forks(make_dataset(), 1000)
 
 
-def fork_after(delay: float) -> float:
-    """Fork, after a while; gives the seconds that the fork itself took."""
-    time.sleep(delay)
+@pytest.fixture(autouse=True)
+def guarded() -> None:
+    guard_forks()
+
+
+def fork() -> float:
+    """Fork; gives the seconds that it took."""
     start = time.monotonic()
     pid = os.fork()
     if pid == 0:
@@ -94,13 +99,13 @@ def test_a_fork_waits_for_a_reader_of_another_thread() -> None:
     thread = threading.Thread(target=read)
     thread.start()
     inside.wait()
-    assert fork_after(0) > 0.3
+    assert fork() > 0.3
     thread.join()
 
 
 def test_a_fork_does_not_wait_for_its_own_thread() -> None:
     with reading(), reading():
-        assert fork_after(0) < 5
+        assert fork() < 5
     assert fork_gate._readers == 0
 
 
@@ -121,9 +126,6 @@ def test_readers_do_not_exclude_each_other() -> None:
 
 @pytest.mark.parametrize('depth', [0, 1, 2])
 def test_a_child_begins_with_the_readers_of_its_own_thread_only(depth: int) -> None:
-    from contextlib import ExitStack
-
-    release = threading.Event()
     with ExitStack() as own:
         for _ in range(depth):
             own.enter_context(reading())
@@ -132,8 +134,34 @@ def test_a_child_begins_with_the_readers_of_its_own_thread_only(depth: int) -> N
             good = fork_gate._readers == depth
             own.close()
             os._exit(0 if good and fork_gate._readers == 0 else 1)
-    release.set()
     assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_the_gate_is_put_in_place_once_and_before_deep_lakes_own_preparation() -> None:
+    guard_forks()
+    guard_forks()
+    assert os.fork is fork_gate._fork
+    assert fork_gate._unguarded.__module__ == 'deeplake'
+
+
+def test_a_fork_that_fails_leaves_the_gate_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> int:
+        raise BlockingIOError
+
+    monkeypatch.setattr(fork_gate, '_unguarded', fail)
+    with pytest.raises(BlockingIOError):
+        os.fork()
+    monkeypatch.undo()
+    assert fork_gate._forks == 0
+
+    def read() -> None:
+        with reading():
+            pass
+
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive(), 'another thread cannot get in'
 
 
 def test_a_read_that_fails_leaves_the_gate_open() -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import deeplake
 import numpy as np
 import pytest
-from tests.support.children import digests, in_child, report, run_script
-from tests.support.datasets import png, rows, write_dataset
 
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import SourceError
 from deeplake_mmdet.source.handle import SourceHandle
+from tests.support.children import digests, in_child, report, run_script
+from tests.support.datasets import png, rows, write_dataset
 
 SECRET = 'sEcReTpRoBe/0123456789'
 
@@ -132,21 +131,15 @@ def test_a_deleted_data_file_names_column_and_row_and_the_next_handle_reads_agai
     make_dataset: Callable[..., str],
 ) -> None:
     path = make_dataset()
-    files = [
-        os.path.join(folder, name)
-        for folder, _, names in os.walk(path)
-        for name in names
-        if '_deeplake_log' not in folder
-    ]
-    contents = {file: open(file, 'rb').read() for file in files}
+    files = [file for file in Path(path).rglob('*') if file.is_file() and '_deeplake_log' not in file.parts]
+    contents = {file: file.read_bytes() for file in files}
     for file in files:
-        os.remove(file)
+        file.unlink()
     handle = resolve(path)
-    with pytest.raises(SourceError, match="Reading column 'images', row 2 of .* failed"):
+    with pytest.raises(SourceError, match=r"Reading column 'images', row 2 of .* failed"):
         handle.read('images', [2])
     for file, content in contents.items():
-        with open(file, 'wb') as stream:
-            stream.write(content)
+        file.write_bytes(content)
     assert handle.read('images', [2]) == [png(2)], 'a handle that failed once fails for ever, so it was thrown away'
 
 
@@ -193,4 +186,3 @@ def test_a_lazy_dataset_touches_no_storage(s3: Any, make_dataset: Callable[..., 
 def test_importing_the_package_does_not_open_or_import_deep_lake() -> None:
     ran = run_script('import sys, deeplake_mmdet; print("deeplake" in sys.modules)')
     assert ran.stdout.splitlines()[-1] == 'False', ran.stderr
-    assert sys.executable

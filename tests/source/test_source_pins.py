@@ -11,7 +11,6 @@ from typing import Any
 
 import deeplake
 import pytest
-from tests.support.datasets import append_rows, png, write_dataset
 
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import (
@@ -22,6 +21,7 @@ from deeplake_mmdet.errors import (
     SourceNotFoundError,
 )
 from deeplake_mmdet.source.handle import SourceHandle
+from tests.support.datasets import append_rows, png, write_dataset
 
 
 def resolve(path: str, **pins: Any) -> SourceHandle:
@@ -122,13 +122,15 @@ def test_a_view_knows_the_branch_that_it_was_saved_on(history: History) -> None:
 
 
 def test_a_view_of_another_branch_than_the_one_asked_for_is_refused(history: History) -> None:
-    with pytest.raises(ConfigError, match="deeplake_branch='dev'.*'even', which was saved on branch 'main'"):
+    with pytest.raises(ConfigError, match=r"deeplake_branch='dev'.*'even', which was saved on branch 'main'"):
         resolve(history.path, deeplake_branch='dev', deeplake_view_id='even')
 
 
 def test_a_view_of_another_commit_than_the_one_asked_for_is_refused(history: History) -> None:
     assert numbers(resolve(history.path, deeplake_view_id='even', deeplake_commit_id=history.first)) == [0, 2]
-    with pytest.raises(ConfigError, match=f"{history.second}.*contradicts.*'even', which shows commit '{history.first}'"):
+    with pytest.raises(
+        ConfigError, match=f"{history.second}.*contradicts.*'even', which shows commit '{history.first}'"
+    ):
         resolve(history.path, deeplake_view_id='even', deeplake_commit_id=history.second)
 
 
@@ -163,7 +165,7 @@ def test_a_view_that_follows_the_head_is_not_silently_another_one_in_a_worker(hi
     assert numbers(handle) == numbers(again(handle)) == [2, 3, 4, 5]
     assert handle.revision.commit_id == history.second
     grow(history)
-    with pytest.raises(RevisionChangedError, match='following.*the head'):
+    with pytest.raises(RevisionChangedError, match=r'following.*the head'):
         again(handle).read('number', [0])
 
 
@@ -274,7 +276,7 @@ def test_a_lost_commit_log_is_noticed_although_deep_lake_opens_an_empty_dataset(
 def test_fewer_rows_than_before_are_noticed(make_dataset: Callable[..., str]) -> None:
     handle = again(resolve(make_dataset()))
     handle.base_rows = 9
-    with pytest.raises(RevisionChangedError, match='9 rows, but found .* 8 rows'):
+    with pytest.raises(RevisionChangedError, match=r'9 rows, but found .* 8 rows'):
         handle.read('images', [0])
 
 
@@ -282,7 +284,7 @@ def test_a_renamed_branch_is_a_change(history: History) -> None:
     handle = resolve(history.path, deeplake_branch='dev')
     dataset = deeplake.open(history.path)
     dataset.branches['dev'].rename('elsewhere')
-    with pytest.raises(RevisionChangedError, match="is not what it was.*'dev'"):
+    with pytest.raises(RevisionChangedError, match=r"is not what it was.*'dev'"):
         again(handle).read('images', [0])
 
 

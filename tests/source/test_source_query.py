@@ -8,12 +8,12 @@ from typing import Any
 import deeplake
 import numpy as np
 import pytest
-from tests.support.datasets import append_rows, png
 
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import ColumnError, ConfigError, QueryError, RevisionChangedError
 from deeplake_mmdet.source.columns import map_columns
 from deeplake_mmdet.source.handle import SourceHandle
+from tests.support.datasets import append_rows, png
 
 
 def resolve(path: str, **pins: Any) -> SourceHandle:
@@ -91,7 +91,7 @@ def test_broken_tql_is_quoted_with_deep_lakes_reason_and_the_columns(make_datase
 
 
 def test_an_unknown_column_in_tql_is_named(make_dataset: Callable[..., str]) -> None:
-    with pytest.raises(QueryError, match='nombre.*The columns are images, boxes, categories, number'):
+    with pytest.raises(QueryError, match=r'nombre.*The columns are images, boxes, categories, number'):
         resolve(make_dataset(), deeplake_query='select * where nombre > 3')
 
 
@@ -150,7 +150,7 @@ def test_a_view_without_a_needed_column_is_no_fault_of_the_query(make_dataset: C
     path = make_dataset()
     deeplake.open(path).query('select boxes, categories where number > 3').tag('narrow')
     handle = resolve(path, deeplake_view_id='narrow')
-    with pytest.raises(ColumnError, match="no column is of type Image. The columns are 'boxes'"):
+    with pytest.raises(ColumnError, match=r"no column is of type Image. The columns are 'boxes'"):
         map_columns(handle.base(), handle.selection(), {})
 
 
@@ -167,5 +167,5 @@ def test_a_copy_runs_the_query_again_and_accepts_nothing_else(make_dataset: Call
 
 
 def test_a_query_that_is_no_text_is_refused(make_dataset: Callable[..., str]) -> None:
-    with pytest.raises(ConfigError, match='deeplake_query=. expected a string'):
+    with pytest.raises(ConfigError, match=r'deeplake_query=. expected a string'):
         resolve(make_dataset(), deeplake_query=['select *'])

@@ -44,7 +44,9 @@ def rows(numbers: Sequence[int]) -> dict[str, Any]:
     """Rows of a dataset: row n has ``number`` n, n % 3 boxes with labels 0, 1, …, and the image `png` (n)."""
     return {
         'images': [png(n) for n in numbers],
-        'boxes': [np.array([[1 + k, 2, 5, 6 + n % 4] for k in range(n % 3)], 'float32').reshape(-1, 4) for n in numbers],
+        'boxes': [
+            np.array([[1 + k, 2, 5, 6 + n % 4] for k in range(n % 3)], 'float32').reshape(-1, 4) for n in numbers
+        ],
         'categories': [np.arange(n % 3, dtype='uint32') for n in numbers],
         'number': np.array(numbers, 'int64'),
     }

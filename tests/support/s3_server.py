@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,12 +58,14 @@ class S3Server:
     Attributes:
         endpoint: Its URL.
         path: Where the running test may put its dataset.
+        delay_s: Seconds before each answer.
         requests: The log, in order of arrival; clear it before what you count.
     """
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.path = f's3://{BUCKET}/dataset'
+        self.delay_s = 0.0
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -134,6 +137,7 @@ class S3Server:
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ['REQUEST_METHOD'], environ['PATH_INFO'], environ.get('HTTP_RANGE', ''))
         self.requests.append(request)
+        time.sleep(self.delay_s)
         fault = self._next_fault(request)
         if fault and fault.status is None:
             self._stopping.wait()

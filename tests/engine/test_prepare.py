@@ -1,0 +1,173 @@
+"""What happens between a config file and the Runner: data pinned, heads fitted, secrets hidden, mistakes refused."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from mmengine.config import Config
+
+from deeplake_mmdet.cli.main import main
+from deeplake_mmdet.engine.prepare import prepare
+from deeplake_mmdet.errors import ConfigError, RevisionNotFoundError
+from tests.support.tiny import write_tiny
+
+HEAD_DICT = "model = dict(bbox_head=dict(type='RTMDetHead', num_classes={number}))\n"
+DATA = """
+train_dataloader = dict(dataset=dict(type='RepeatDataset', times=2, dataset=dict(
+    type='DeepLakeDataset', deeplake_path={path!r}{keys})))
+val_dataloader = dict(dataset=dict(type='DeepLakeDataset', deeplake_path={path!r}))
+val_evaluator = dict(type='DeepLakeCocoMetric')
+"""
+
+
+def _config(folder, text: str, base: str = HEAD_DICT.format(number=80)) -> Config:
+    (folder / 'base.py').write_text(base)
+    (folder / 'leaf.py').write_text("_base_ = './base.py'\n" + text)
+    return Config.fromfile(folder / 'leaf.py')
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_tiny(tmp_path / 'ds')
+
+
+def test_an_inherited_number_of_classes_is_set_from_the_dataset_and_logged(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys=''))
+    notes = prepare(config)
+    assert config.model.bbox_head.num_classes == 2
+    assert 'model.bbox_head.num_classes: 80 -> 2, the number of classes of the dataset' in notes
+
+
+def test_a_number_of_classes_of_the_users_own_is_refused_if_wrong(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys='') + HEAD_DICT.format(number=3))
+    with pytest.raises(ConfigError, match=r"model.bbox_head.num_classes is 3, but the dataset has 2 classes: \['cat'"):
+        prepare(config)
+
+
+def test_a_right_number_of_the_users_own_is_accepted(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys='') + HEAD_DICT.format(number=2))
+    assert not any('->' in note for note in prepare(config))
+
+
+def test_heads_of_every_kind_are_found():
+    from deeplake_mmdet.engine.num_classes import head_keys
+
+    model = dict(
+        backbone=dict(num_classes=1000),
+        rpn_head=dict(num_classes=1),
+        roi_head=dict(bbox_head=[dict(num_classes=80), dict(num_classes=80)], mask_head=dict(num_classes=80)),
+        panoptic_head=dict(num_things_classes=80, num_stuff_classes=0),
+    )
+    assert [key for key, _, _ in head_keys(model)] == [
+        'model.roi_head.bbox_head.0.num_classes',
+        'model.roi_head.bbox_head.1.num_classes',
+        'model.roi_head.mask_head.num_classes',
+        'model.panoptic_head.num_things_classes',
+    ]
+
+
+def test_class_weights_of_a_query_based_head_follow(tmp_path, path):
+    base = (
+        'model = dict(panoptic_head=dict(num_things_classes=80, num_stuff_classes=0, '
+        'loss_cls=dict(class_weight=[1.0] * 80 + [0.1])))\n'
+    )
+    config = _config(tmp_path, DATA.format(path=path, keys=''), base)
+    prepare(config)
+    assert config.model.panoptic_head.loss_cls.class_weight == [1.0, 1.0, 0.1]
+
+
+def test_a_class_subset_sets_the_number_of_classes(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys=", metainfo=dict(classes=('dog',))"))
+    config.val_dataloader.dataset.metainfo = dict(classes=('dog',))
+    prepare(config)
+    assert config.model.bbox_head.num_classes == 1
+
+
+def test_two_class_lists_in_one_run_are_refused(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys=", metainfo=dict(classes=('dog', 'cat'))"))
+    with pytest.raises(ConfigError, match=r"val_dataloader.dataset expected the classes of .*\['dog', 'cat'\]"):
+        prepare(config)
+
+
+def test_the_head_of_the_dataset_is_resolved_to_a_commit_once(tmp_path, path):
+    import deeplake
+
+    config = _config(tmp_path, DATA.format(path=path, keys=''))
+    prepare(config)
+    commit = config.train_dataloader.dataset.dataset.deeplake_commit_id
+    assert commit == config.val_dataloader.dataset.deeplake_commit_id == deeplake.open_read_only(path).version
+    dataset = deeplake.open(path)
+    dataset.delete(0)
+    dataset.commit('one row less')
+    prepare(config)
+    assert config.train_dataloader.dataset.dataset.deeplake_commit_id == commit
+
+
+def test_errors_name_the_place_in_the_config(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys=", deeplake_comit_id='x'"))
+    with pytest.raises(ConfigError, match=r"unknown key 'deeplake_comit_id'. Did you mean 'deeplake_commit_id'\?"):
+        prepare(config)
+    config = _config(tmp_path, DATA.format(path=path, keys=", deeplake_view_id='nope'"))
+    with pytest.raises(RevisionNotFoundError, match=r"^train_dataloader.dataset.dataset: .*'nope'"):
+        prepare(config)
+
+
+def test_credentials_leave_the_config_and_still_open_the_dataset(tmp_path, path):
+    secret = 'hunter2-SECRET'
+    keys = f", deeplake_credentials=dict(token={secret!r}, creds=dict(aws_secret_access_key='{secret}-2'))"
+    config = _config(tmp_path, DATA.format(path=path, keys=keys))
+    config.test_dataloader = config.train_dataloader
+    prepare(config, ('train', 'val'))
+    assert secret not in config.pretty_text
+    assert secret.encode() not in pickle.dumps(config.to_dict())
+    from deeplake_mmdet.config.credentials import unstash
+
+    reference = config.train_dataloader.dataset.dataset.deeplake_credentials
+    assert unstash(reference).token == secret
+    assert len(prepare(config)) > 0
+
+
+def test_an_annotation_file_that_does_not_exist_is_explained(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys=''))
+    config.val_evaluator = dict(type='CocoMetric', ann_file='data/coco/annotations/instances_val2017.json')
+    with pytest.raises(ConfigError, match=r"val_evaluator.ann_file .*type='DeepLakeCocoMetric'"):
+        prepare(config)
+
+
+def test_the_metric_refuses_an_annotation_file():
+    from deeplake_mmdet import DeepLakeCocoMetric
+
+    with pytest.raises(ConfigError, match='ground truth is the dataset itself'):
+        DeepLakeCocoMetric(ann_file='x.json')
+
+
+def test_a_work_dir_that_cannot_be_written_is_refused_at_once(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys=''))
+    (tmp_path / 'file').write_text('')
+    for folder in (tmp_path / 'file' / 'work', '/proc/work'):
+        config.work_dir = str(folder)
+        with pytest.raises(ConfigError, match=r'work_dir is .*--work-dir'):
+            prepare(config)
+
+
+def test_concatenated_datasets_of_two_kinds_keep_their_metainfo_comparable(tmp_path, path):
+    text = f"""
+val_dataloader = train_dataloader = dict(dataset=dict(type='ConcatDataset', ignore_keys='x', datasets=[
+    dict(type='DeepLakeDataset', deeplake_path={path!r}), dict(type='CocoDataset', ann_file='x.json')]))
+"""
+    config = _config(tmp_path, text)
+    prepare(config)
+    assert config.train_dataloader.dataset.ignore_keys == ['x', 'deeplake', 'palette']
+
+
+def test_the_command_prints_one_message_and_no_traceback(tmp_path, path, capsys):
+    _config(tmp_path, DATA.format(path=path + 's', keys=''))
+    assert main(['train', str(tmp_path / 'leaf.py'), '--work-dir', str(tmp_path / 'work')]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith('SourceNotFoundError: train_dataloader.dataset.dataset: ')
+    assert f'Did you mean {path!r}?' in error
+    assert 'Traceback' not in error
+    assert main(['train', 'gone.py']) == 1
+    assert 'gone.py' in capsys.readouterr().err
+    assert main(['trian']) == 2
