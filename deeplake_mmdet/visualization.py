@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 _GAP = 8
+_SAME_PLACE = 0.6  # intersection over union
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -55,11 +56,9 @@ def _tile(dataset: Any, idx: int, predicted: Any, score: float, scale: int) -> n
     truth, found = image.copy(), image
     for instance in info['instances']:
         _box(truth, np.asarray(instance['bbox']) * scale, meta, instance['bbox_label'], '')
-    for box, label, value in zip(
-        np.asarray(predicted['bboxes']), np.asarray(predicted['labels']), np.asarray(predicted['scores']), strict=True
-    ):
-        if value >= score:
-            _box(found, box * scale, meta, int(label), f' {value:.2f}')
+    boxes, labels, scores = (np.asarray(predicted[key]) for key in ('bboxes', 'labels', 'scores'))
+    for i in _best(boxes, scores, score):
+        _box(found, boxes[i] * scale, meta, int(labels[i]), f' {scores[i]:.2f}')
     return np.hstack(
         [
             _titled(truth, 'ground truth'),
@@ -67,6 +66,13 @@ def _tile(dataset: Any, idx: int, predicted: Any, score: float, scale: int) -> n
             _titled(found, f'predictions (score >= {score})'),
         ]
     )
+
+
+def _best(boxes: np.ndarray, scores: np.ndarray, score: float) -> list[int]:
+    """Predictions worth drawing, the best last: of those that cover the same place only the best, of any class."""
+    xywh = np.hstack([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]])
+    kept = cv2.dnn.NMSBoxes(xywh.tolist(), scores.tolist(), score, _SAME_PLACE)
+    return list(kept)[::-1]
 
 
 def _box(image: np.ndarray, box: np.ndarray, meta: dict[str, Any], label: int, suffix: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,13 +14,12 @@ from deeplake_mmdet.annotations.sizes import image_sizes
 from deeplake_mmdet.config.box_format import BoxFormat
 from deeplake_mmdet.errors import AnnotationError, ColumnError
 from deeplake_mmdet.source.columns import ColumnMap
-from deeplake_mmdet.source.fork_gate import reading
+from deeplake_mmdet.source.handle import SourceHandle
 
 
 def build_index(
-    selection: Any,
+    source: SourceHandle,
     columns: ColumnMap,
-    rows: np.ndarray,
     *,
     classes: Sequence[str] | str | None = None,
     box_format: BoxFormat | None = None,
@@ -29,9 +27,8 @@ def build_index(
     """Read all annotations of a selection.
 
     Args:
-        selection: Deep Lake dataset or view of N rows.
+        source: The dataset, of N selected rows.
         columns: Its column map.
-        rows: Row number of each row of the selection, int64 (N,).
         classes: Class names that the run asks for, or None for the dataset's own.
         box_format: ``deeplake_bbox_format``, or None.
 
@@ -43,20 +40,22 @@ def build_index(
             format, a repeated image id; the row is named.
         ColumnError: The declared and the configured box format contradict each other.
         ConfigError: See `deeplake_mmdet.annotations.labels.class_names`.
+        SourceError: The storage failed.
     """
+    rows = source.rows
     names = class_names(columns.class_names, classes)
-    boxes, offsets = read_flat(selection, columns['gt_bboxes'], 4, rows)
+    boxes, offsets = read_flat(source, columns['gt_bboxes'], 4)
     place = Place(columns['gt_bboxes'], rows, offsets)
     _refuse_nan(boxes, place)
-    labels = _per_object(selection, columns, 'gt_labels', rows, offsets)
-    sizes = image_sizes(selection, columns, rows)
+    labels = _per_object(source, columns, 'gt_labels', offsets)
+    sizes = image_sizes(source, columns)
     reading_, remarks = _choose_format(columns, box_format)
     object_sizes = np.repeat(sizes, np.diff(offsets), axis=0)
     remarks += _verify_format(boxes, reading_, object_sizes, place, columns.box_format or box_format)
     xywh = None if columns.get('gt_areas') else to_xywh(boxes, reading_, object_sizes)
     index = AnnotationIndex(
         rows=rows,
-        img_ids=_img_ids(selection, columns, rows),
+        img_ids=_img_ids(source, columns),
         sizes=sizes,
         offsets=offsets,
         boxes=boxes,
@@ -64,10 +63,10 @@ def build_index(
         labels=map_labels(labels, columns.class_names, names, Place(columns['gt_labels'], rows, offsets)),
         classes=names,
         category_ids=_category_ids(columns, names),
-        areas=_areas(selection, columns, rows, offsets) if xywh is None else xywh[:, 2] * xywh[:, 3],
-        crowd=_flags(selection, columns, 'gt_iscrowd', rows, offsets),
-        difficult=_flags(selection, columns, 'gt_difficult', rows, offsets),
-        ignored=_flags(selection, columns, 'gt_ignore', rows, offsets),
+        areas=_areas(source, columns, offsets) if xywh is None else xywh[:, 2] * xywh[:, 3],
+        crowd=_flags(source, columns, 'gt_iscrowd', offsets),
+        difficult=_flags(source, columns, 'gt_difficult', offsets),
+        ignored=_flags(source, columns, 'gt_ignore', offsets),
     )
     return index, remarks
 
@@ -83,28 +82,28 @@ def _refuse_nan(boxes: np.ndarray, place: Place) -> None:
         )
 
 
-def _per_object(selection: Any, columns: ColumnMap, role: str, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def _per_object(source: SourceHandle, columns: ColumnMap, role: str, offsets: np.ndarray) -> np.ndarray:
     """A column with one value an object, checked against the number of boxes in each row."""
-    values, own = read_flat(selection, columns[role], None, rows)
+    values, own = read_flat(source, columns[role], None)
     wrong = np.flatnonzero(np.diff(own) != np.diff(offsets))
     if len(wrong):
         row = wrong[0]
         raise AnnotationError(
-            f'Row {int(rows[row])}: expected as many values in {columns[role]!r} as boxes in '
+            f'Row {int(source.rows[row])}: expected as many values in {columns[role]!r} as boxes in '
             f'{columns["gt_bboxes"]!r}, but got {np.diff(own)[row]} and {np.diff(offsets)[row]}. '
             f'{len(wrong)} rows are affected in all: correct them, or leave them out by a query.'
         )
     return values
 
 
-def _flags(selection: Any, columns: ColumnMap, role: str, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def _flags(source: SourceHandle, columns: ColumnMap, role: str, offsets: np.ndarray) -> np.ndarray:
     if columns.get(role) is None:
         return np.zeros(int(offsets[-1]), bool)
-    return _per_object(selection, columns, role, rows, offsets).astype(bool)
+    return _per_object(source, columns, role, offsets).astype(bool)
 
 
-def _areas(selection: Any, columns: ColumnMap, rows: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    return _per_object(selection, columns, 'gt_areas', rows, offsets).astype(np.float64)
+def _areas(source: SourceHandle, columns: ColumnMap, offsets: np.ndarray) -> np.ndarray:
+    return _per_object(source, columns, 'gt_areas', offsets).astype(np.float64)
 
 
 def _choose_format(columns: ColumnMap, wanted: BoxFormat | None) -> tuple[BoxFormat, list[str]]:
@@ -144,12 +143,11 @@ def _verify_format(
     )
 
 
-def _img_ids(selection: Any, columns: ColumnMap, rows: np.ndarray) -> np.ndarray | list[str]:
-    column = columns.get('img_id')
-    if column is None:
+def _img_ids(source: SourceHandle, columns: ColumnMap) -> np.ndarray | list[str]:
+    column, rows = columns.get('img_id'), source.rows
+    if column is None or not len(rows):
         return rows
-    with reading():
-        values = selection[column][:] if len(rows) else rows
+    values = source.read_column(column, 0, len(rows))
     ids: np.ndarray | list[str] = (
         [str(value) for value in values] if isinstance(values, list) else np.asarray(values).reshape(-1)
     )

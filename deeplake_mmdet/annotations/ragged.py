@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 
 from deeplake_mmdet.errors import AnnotationError
-from deeplake_mmdet.source.fork_gate import reading
+from deeplake_mmdet.source.handle import SourceHandle
 
 _STEP = 50_000
 
 
-def read_flat(selection: Any, column: str, width: int | None, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def read_flat(source: SourceHandle, column: str, width: int | None) -> tuple[np.ndarray, np.ndarray]:
     """Read a column of one array a row.
 
     Args:
-        selection: Deep Lake dataset or view; it must be kept alive by the caller.
+        source: The dataset.
         column: Name of the column.
         width: Numbers an object: 4 for boxes; None for one number an object.
-        rows: Row number of each row of the selection, for messages, shape (N,).
 
     Returns:
         The values, shape (M, width) or (M,), dtype as stored; and int64 offsets of shape (N + 1,).
@@ -27,12 +26,12 @@ def read_flat(selection: Any, column: str, width: int | None, rows: np.ndarray) 
     Raises:
         AnnotationError: A row's array has not `width` numbers an object.
     """
+    rows = source.rows
     parts: list[np.ndarray] = []
     counts: list[np.ndarray] = []
     for start in range(0, len(rows), _STEP):
         stop = min(start + _STEP, len(rows))
-        with reading():
-            values = selection[column][start:stop]
+        values = source.read_column(column, start, stop)
         flat, lengths = _flatten(values, width) or _flatten_one_by_one(values, column, width, rows[start:stop])
         parts.append(flat)
         counts.append(lengths)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 from deeplake_mmdet.errors import DeepLakeMMDetError
@@ -37,4 +38,8 @@ def main(argv: list[str] | None = None) -> int:
         return importlib.import_module(f'deeplake_mmdet.cli.{verb}').main(argv) or 0
     except DeepLakeMMDetError as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        if isinstance(error, TimeoutError):  # Deep Lake is still waiting, and would crash the interpreter at its end
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(1)
         return 1

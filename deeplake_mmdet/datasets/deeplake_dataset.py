@@ -188,9 +188,8 @@ class DeepLakeDataset(BaseDetDataset):
             return
         columns, source = self.columns, self.source
         self._index, remarks = build_index(
-            source.selection(),
+            source,
             columns,
-            source.rows,
             classes=self._metainfo.get('classes'),
             box_format=self._spec.bbox_format,
         )

@@ -15,6 +15,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from deeplake_mmdet.errors import SourceError
+
 # Reads end by their own deadline before this.
 _PATIENCE_S = 90
 
@@ -23,6 +25,7 @@ _readers = 0
 _forks = 0
 _inside = threading.local()
 _unguarded: Callable[[], int] | None = None
+_caches_on_disk = False
 
 
 @contextmanager
@@ -47,14 +50,20 @@ def guard_forks() -> None:
     """Let every ``os.fork`` of this process pass the gate; harmless when called again."""
     import deeplake  # noqa: F401  puts its own wrapper in place
 
-    global _unguarded
+    global _unguarded, _caches_on_disk
     with _condition:
         if _unguarded is None:
             _unguarded, os.fork = os.fork, _fork
+            _caches_on_disk = bool(os.environ.get('DEEPLAKE_FS_CACHE_PATH'))
 
 
 def _fork() -> int:
     assert _unguarded is not None
+    if _caches_on_disk:
+        raise SourceError(
+            'DEEPLAKE_FS_CACHE_PATH is set, and forked processes crash in that cache of Deep Lake. Start workers anew '
+            "with env_cfg.mp_cfg.mp_start_method='spawn', or unset the variable."
+        )
     _close()
     pid = -1
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -140,10 +140,49 @@ class SourceHandle:
             SourceError: The storage failed, also after the dataset was opened again.
         """
         rows = [int(row) for row in rows]
-        end = time.monotonic() + READ_DEADLINE_S
+        shown = f'{rows[0]}' if len(rows) == 1 else f'{rows[:8]}{"…" if len(rows) > 8 else ""}'
+        return self._persist(lambda end: self._rows(column, rows, end), f'column {column!r}, row {shown}')
+
+    def read_column(self, column: str, start: int, stop: int) -> Any:
+        """Consecutive values of one column of the selection.
+
+        Args:
+            column: Name of the column.
+            start, stop: Positions in `rows`.
+
+        Returns:
+            One item a row: a list, or one array where all items are of one shape.
+
+        Raises:
+            SourceError: The storage failed, also after the dataset was opened again.
+        """
+
+        def once(end: float) -> Any:
+            values = self.selection()[column]
+            return wait(values.get_async(slice(start, stop)), 'Reading', _left(end))
+
+        return self._persist(once, f'column {column!r}', QUERY_DEADLINE_S)
+
+    def image_shapes(self, column: str) -> Any:
+        """Shapes of all images of the selection, from the chunks' headers: height, width, channels.
+
+        Raises:
+            SourceError: As `read_column`.
+        """
+
+        def once(end: float) -> Any:
+            shapes = wait(self.selection().query_async(f'select shape("{column}") as s'), 'Reading', _left(end))
+            return wait(shapes['s'].get_async(slice(0, len(self))), 'Reading', _left(end))
+
+        return self._persist(once, f'the shapes of column {column!r}', QUERY_DEADLINE_S)
+
+    def _persist(self, once: Callable[[float], Any], what: str, deadline_s: float | None = None) -> Any:
+        """Call `once` until it succeeds, each time on a dataset opened anew, within one deadline."""
+        end = time.monotonic() + (READ_DEADLINE_S if deadline_s is None else deadline_s)
         for attempt in range(1, _TRIES + 1):
             try:
-                return self._read_once(column, rows, end)
+                with reading():
+                    return once(end)
             except (IndexError, RevisionChangedError, SourceNotFoundError):
                 raise
             except Exception as error:  # Deep Lake's errors have no common base, and their text may hold a key
@@ -151,24 +190,22 @@ class SourceHandle:
                 self._opened = None
                 if attempt == _TRIES or time.monotonic() > end or not self._recipe.location.is_remote:
                     failure = DeadlineError if isinstance(error, DeadlineError) else SourceError
-                    raise failure(self._failed(column, rows, error)) from None
+                    raise failure(self._failed(what, error)) from None
                 time.sleep(0.2 * attempt)
         raise AssertionError('unreachable')
 
-    def _read_once(self, column: str, rows: list[int], end: float) -> list[Any]:
+    def _rows(self, column: str, rows: list[int], end: float) -> list[Any]:
         base = self.base()
-        with reading():
-            values = base[column]
-            encoded = getattr(base.schema[column].dtype, 'sample_compression', None) is not None
-            if self._recipe.location.is_remote:
-                call = values.get_bytes_async if encoded else values.get_async
-                return list(wait(call(rows), 'Reading', max(1.0, end - time.monotonic())))
-            return list(values.get_bytes(rows) if encoded else values[rows])
+        values = base[column]
+        encoded = getattr(base.schema[column].dtype, 'sample_compression', None) is not None
+        if self._recipe.location.is_remote:
+            call = values.get_bytes_async if encoded else values.get_async
+            return list(wait(call(rows), 'Reading', _left(end)))
+        return list(values.get_bytes(rows) if encoded else values[rows])
 
-    def _failed(self, column: str, rows: list[int], error: Exception) -> str:
-        shown = f'{rows[0]}' if len(rows) == 1 else f'{rows[:8]}{"…" if len(rows) > 8 else ""}'
+    def _failed(self, what: str, error: Exception) -> str:
         detail = unstash(self._recipe.credentials).scrub(str(error))
-        return f'Reading column {column!r}, row {shown} of {self.revision} failed: {type(error).__name__}: {detail}'
+        return f'Reading {what} of {self.revision} failed: {type(error).__name__}: {detail}'
 
     def _open(self) -> Opened:
         if not self.is_open:
@@ -188,3 +225,7 @@ class SourceHandle:
             base_rows=self.base_rows,
         )
         return opened
+
+
+def _left(end: float) -> float:
+    return max(1.0, end - time.monotonic())

@@ -87,7 +87,7 @@ def _bccd_json() -> dict:
             x1, y1, x2, y2 = (int(item.find(f'bndbox/{k}').text) - 1 for k in ('xmin', 'ymin', 'xmax', 'ymax'))
             annotations.append(
                 {
-                    'id': len(annotations),
+                    'id': len(annotations) + 1,  # pycocotools takes 0 for "no match"
                     'image_id': number,
                     'category_id': BCCD_CLASSES.index(item.find('name').text),
                     'bbox': [x1, y1, x2 - x1, y2 - y1],

@@ -10,9 +10,11 @@ from contextlib import ExitStack
 
 import pytest
 
+from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.source import fork_gate
 from deeplake_mmdet.source.fork_gate import guard_forks, reading
-from tests.support.children import run_script
+from deeplake_mmdet.source.handle import SourceHandle
+from tests.support.children import in_child, report, run_script
 
 CODE = """
 import os, sys, threading, time
@@ -168,3 +170,24 @@ def test_a_read_that_fails_leaves_the_gate_open() -> None:
     with pytest.raises(KeyError), reading():
         raise KeyError
     assert fork_gate._readers == 0
+
+
+CACHED = """
+import os, sys
+from deeplake_mmdet.config.dataset_spec import DatasetSpec
+from deeplake_mmdet.source.handle import SourceHandle
+SourceHandle.resolve(DatasetSpec.from_config({'deeplake_path': sys.argv[1]}))
+try:
+    os.fork()
+except RuntimeError as error:
+    print(error)
+"""
+
+
+def test_a_fork_with_deep_lakes_cache_on_disk_is_refused_and_spawning_works(make_dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv('DEEPLAKE_FS_CACHE_PATH', str(tmp_path / 'cache'))
+    path = make_dataset()
+    done = run_script(CACHED, path)
+    assert "mp_start_method='spawn'" in done.stdout
+    handle = SourceHandle.resolve(DatasetSpec.from_config({'deeplake_path': path}))
+    assert in_child('spawn', report, handle, 'images', [1])[0] is False
