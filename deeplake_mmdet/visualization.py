@@ -28,11 +28,11 @@ def draw_comparison(
         dataset: A `DeepLakeDataset` in test mode.
         predictions: What ``tools/test.py --out`` wrote, one dict an image, in the dataset's order.
         path: Picture file to write.
-        count: Number of images, spread evenly over those that have objects.
+        count: Number of images, spread evenly over those that have objects, if any has.
         score: Lowest score of a prediction that is drawn.
         scale: Enlargement, so that names stay readable on small images.
     """
-    filled = [i for i in range(len(dataset)) if dataset.get_data_info(i)['instances']]
+    filled = [i for i in range(len(dataset)) if dataset.get_data_info(i)['instances']] or list(range(len(dataset)))
     chosen = [filled[i] for i in np.linspace(0, len(filled) - 1, min(count, len(filled))).astype(int)]
     tiles = [_tile(dataset, i, predictions[i]['pred_instances'], score, scale) for i in chosen]
     columns = 1 if len(tiles) < 3 else 2

@@ -1,4 +1,4 @@
-# A narrow RTMDet, trained from scratch at 320x256 in minutes on a CPU. A leaf adds deeplake_path and views.
+# A narrow RTMDet, trained from scratch on crops of 320x256 in minutes on a CPU. A leaf adds deeplake_path and views.
 _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 custom_imports = dict(imports=['deeplake_mmdet'], allow_failed_imports=False)
 
@@ -12,7 +12,7 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='RandomResize', scale=(320, 256), ratio_range=(0.8, 1.25), keep_ratio=True),
+    dict(type='RandomResize', scale=(480, 384), ratio_range=(0.8, 1.25), keep_ratio=True),
     dict(type='RandomCrop', crop_size=(320, 256)),
     dict(type='YOLOXHSVRandomAug'),
     dict(type='RandomFlip', prob=0.5),
@@ -20,7 +20,7 @@ train_pipeline = [
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(320, 256), keep_ratio=True),
+    dict(type='Resize', scale=(480, 384), keep_ratio=True),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(
         type='PackDetInputs',
@@ -60,4 +60,6 @@ default_hooks = dict(
     checkpoint=dict(interval=5, max_keep_ckpts=1, save_best='coco/bbox_mAP'),
     logger=dict(interval=10),
 )
-custom_hooks = [dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.002, update_buffers=True, priority=49)]
+custom_hooks = [
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.002, gamma=300, update_buffers=True, priority=49)
+]

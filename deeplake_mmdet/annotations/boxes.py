@@ -14,7 +14,7 @@ from deeplake_mmdet.config.box_format import ALL_FORMATS, BoxFormat
 
 # Boxes may reach out of their image a little (drawn by hand) or in a few cases (truncated objects).
 _TOLERANCE_PX = 1.0
-_OUTSIDE_SHARE = 0.01
+OUTSIDE_SHARE = 0.01
 
 
 def to_xywh(boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ class Fit:
 
     @property
     def plausible(self) -> bool:
-        return not len(self.negative) and not self.tiny and len(self.outside) <= _OUTSIDE_SHARE * self.total
+        return not len(self.negative) and not self.tiny and len(self.outside) <= OUTSIDE_SHARE * self.total
 
     def __str__(self) -> str:
         if self.tiny:

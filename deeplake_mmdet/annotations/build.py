@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from deeplake_mmdet.annotations.boxes import fit, plausible_formats, to_xywh
+from deeplake_mmdet.annotations.box_reading import choose_format, trust_in, verify_format
+from deeplake_mmdet.annotations.boxes import to_xywh
 from deeplake_mmdet.annotations.index import AnnotationIndex
 from deeplake_mmdet.annotations.labels import class_names, map_labels
 from deeplake_mmdet.annotations.ragged import Place, read_flat
 from deeplake_mmdet.annotations.sizes import image_sizes
 from deeplake_mmdet.config.box_format import BoxFormat
-from deeplake_mmdet.errors import AnnotationError, ColumnError
+from deeplake_mmdet.errors import AnnotationError
 from deeplake_mmdet.source.columns import ColumnMap
 from deeplake_mmdet.source.handle import SourceHandle
 
@@ -23,6 +24,7 @@ def build_index(
     *,
     classes: Sequence[str] | str | None = None,
     box_format: BoxFormat | None = None,
+    complete_sizes: Callable[[np.ndarray], None] = lambda sizes: None,
 ) -> tuple[AnnotationIndex, list[str]]:
     """Read all annotations of a selection.
 
@@ -31,6 +33,8 @@ def build_index(
         columns: Its column map.
         classes: Class names that the run asks for, or None for the dataset's own.
         box_format: ``deeplake_bbox_format``, or None.
+        complete_sizes: Fills in heights and widths that are not known, in place; called with an array of shape (N, 2)
+            that holds zeros in such rows.
 
     Returns:
         The index, and remarks for the log.
@@ -46,20 +50,21 @@ def build_index(
     names = class_names(columns.class_names, classes)
     boxes, offsets = read_flat(source, columns['gt_bboxes'], 4)
     place = Place(columns['gt_bboxes'], rows, offsets)
-    _refuse_nan(boxes, place)
+    _refuse_nan(boxes, place, 'box')
     labels = _per_object(source, columns, 'gt_labels', offsets)
     sizes = image_sizes(source, columns)
-    reading_, remarks = _choose_format(columns, box_format)
+    complete_sizes(sizes)
+    reading, remarks = choose_format(columns, box_format)
     object_sizes = np.repeat(sizes, np.diff(offsets), axis=0)
-    remarks += _verify_format(boxes, reading_, object_sizes, place, columns.box_format or box_format)
-    xywh = None if columns.get('gt_areas') else to_xywh(boxes, reading_, object_sizes)
+    remarks += verify_format(boxes, reading, object_sizes, place, trust_in(columns, box_format))
+    xywh = None if columns.get('gt_areas') else to_xywh(boxes, reading, object_sizes)
     index = AnnotationIndex(
         rows=rows,
         img_ids=_img_ids(source, columns),
         sizes=sizes,
         offsets=offsets,
         boxes=boxes,
-        box_format=reading_,
+        box_format=reading,
         labels=map_labels(labels, columns.class_names, names, Place(columns['gt_labels'], rows, offsets)),
         classes=names,
         category_ids=_category_ids(columns, names),
@@ -71,14 +76,14 @@ def build_index(
     return index, remarks
 
 
-def _refuse_nan(boxes: np.ndarray, place: Place) -> None:
-    if boxes.dtype.kind != 'f':
+def _refuse_nan(values: np.ndarray, place: Place, what: str) -> None:
+    if values.dtype.kind != 'f':
         return
-    wrong = np.flatnonzero(~np.isfinite(boxes).all(axis=1))
+    wrong = np.flatnonzero(~np.isfinite(values).all(axis=1))
     if len(wrong):
         raise AnnotationError(
-            f'{place(wrong[0])}: expected finite numbers, but got the box {boxes[wrong[0]].tolist()}. '
-            f'{len(wrong)} boxes are affected in all: correct them, or leave their rows out by a query.'
+            f'{place(wrong[0])}: expected finite numbers, but got the {what} {values[wrong[0]].tolist()}. '
+            f'{len(wrong)} objects are affected in all: correct them, or leave their rows out by a query.'
         )
 
 
@@ -103,44 +108,9 @@ def _flags(source: SourceHandle, columns: ColumnMap, role: str, offsets: np.ndar
 
 
 def _areas(source: SourceHandle, columns: ColumnMap, offsets: np.ndarray) -> np.ndarray:
-    return _per_object(source, columns, 'gt_areas', offsets).astype(np.float64)
-
-
-def _choose_format(columns: ColumnMap, wanted: BoxFormat | None) -> tuple[BoxFormat, list[str]]:
-    declared = columns.box_format
-    if wanted and declared and wanted != declared:
-        raise ColumnError(
-            f'DeepLakeDataset(deeplake_bbox_format=) says {wanted}, but the column {columns["gt_bboxes"]!r} declares '
-            f'{declared}. Remove the key, or correct the column.'
-        )
-    if wanted or declared:
-        return wanted or declared or BoxFormat(), []
-    default = BoxFormat()
-    return default, [
-        f'The column {columns["gt_bboxes"]!r} declares no box format: reading {default} boxes. '
-        'Set deeplake_bbox_format to say otherwise.'
-    ]
-
-
-def _verify_format(
-    boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray, place: Place, stated: BoxFormat | None
-) -> list[str]:
-    """Refuse a reading that another one beats, or that gives negative sizes; remark on boxes out of their image."""
-    if not len(boxes):
-        return []
-    found = fit(boxes, box_format, sizes)
-    if found.plausible:
-        return []
-    others = [other for other in plausible_formats(boxes, sizes) if other != box_format]
-    if not others and stated and not len(found.negative) and not found.tiny:
-        return [f'{found.outside.size} of {found.total} boxes in {place.column!r} leave their image by over a pixel.']
-    worst = found.negative if len(found.negative) else found.outside
-    example = f' {place(worst[0])}: {boxes[worst[0]].tolist()}.' if len(worst) else ''
-    fits = ', '.join(f'dict(mode={o.mode!r}, type={o.type!r})' for o in others) or 'none of the six readings'
-    raise AnnotationError(
-        f'DeepLakeDataset(deeplake_bbox_format=): read as {box_format}, the boxes in {place.column!r} are implausible: '
-        f'{found}.{example} What would fit: {fits}.'
-    )
+    areas = _per_object(source, columns, 'gt_areas', offsets).astype(np.float64)
+    _refuse_nan(areas[:, None], Place(columns['gt_areas'], source.rows, offsets), 'area')
+    return areas
 
 
 def _img_ids(source: SourceHandle, columns: ColumnMap) -> np.ndarray | list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
@@ -110,11 +110,12 @@ class AnnotationIndex:
 
     @cached_property
     def digest(self) -> str:
-        """Hash of the row numbers and of all annotations as stored."""
+        """Hash of everything in this index."""
         state = hashlib.blake2b(digest_size=16)
-        state.update('\0'.join([*self.classes, str(self.box_format)]).encode())
-        for array in (self.rows, self.offsets, self.boxes, self.labels, self.areas, self.crowd):
-            state.update(np.ascontiguousarray(array).data)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            state.update(f'{field.name}\0'.encode())
+            state.update(np.ascontiguousarray(value).data if isinstance(value, np.ndarray) else repr(value).encode())
         return state.hexdigest()
 
 

@@ -29,7 +29,9 @@ def class_names(stored: Sequence[str] | None, wanted: Sequence[str] | str | None
                 "Give metainfo=dict(classes=('first', 'second', …)) in the order of the labels 0, 1, …"
             )
         return tuple(stored)
-    names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+    names = (wanted,) if isinstance(wanted, str) else tuple(wanted) if isinstance(wanted, Sequence) else ()
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f'DeepLakeDataset(metainfo.classes=) expected a sequence of names, but got {wanted!r}.')
     _no_duplicates('DeepLakeDataset(metainfo.classes=)', names)
     missing = [name for name in names if stored is not None and name not in stored]
     if missing:

@@ -66,12 +66,16 @@ def _convert(options: argparse.Namespace, progress: ProgressLine) -> ConversionR
 
 
 def next_step(report: ConversionReport) -> str:
-    """What to put into a config to train on the dataset."""
+    """A config to train on the dataset."""
     names = list(report.views)
-    parts = [('train', 'train' if 'train' in names else names[0])]
-    parts += [('val', name) for name in ('val', 'test') if name in names][:1]
-    lines = [f'    {part}=dict(deeplake_path={report.path!r}, deeplake_view_id={view!r}),' for part, view in parts]
-    return '\n'.join(['Next: put this into a config, and run deeplake-mmdet train CONFIG', 'data = dict(', *lines, ')'])
+    train = 'train' if 'train' in names else names[0]
+    val = next((name for name in ('val', 'test') if name in names), train)
+    lines = ['Next: put this into a config, say my.py, and run deeplake-mmdet train my.py', '']
+    lines += ["_base_ = 'configs/_base_/rtmdet_narrow.py'  # or one that you adapt: see the README"]
+    for part, view in (('train', train), ('val', val)):
+        dataset = f'deeplake_path={report.path!r}, deeplake_view_id={view!r}'
+        lines += [f'{part}_dataloader = dict(dataset=dict({dataset}))']
+    return '\n'.join([*lines, 'test_dataloader = val_dataloader'])
 
 
 class ProgressLine:

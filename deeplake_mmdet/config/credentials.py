@@ -114,11 +114,16 @@ class Credentials:
 
     def scrub(self, text: str) -> str:
         """``text`` with every secret value replaced by ``***``, those of the environment included."""
-        given = (value for key, value in self.creds.items() if key not in _PUBLIC_KEYS)
-        for secret in (self.token, *given, *map(os.environ.get, _SECRET_VARIABLES)):
-            if secret and len(secret) > 3:
+        around = {os.environ.get(name, '') for name in _SECRET_VARIABLES}
+        for secret in sorted(self.secrets() | around, key=len, reverse=True):
+            if len(secret) > 3:
                 text = text.replace(secret, '***')
         return text
+
+    def secrets(self) -> set[str]:
+        """All values that nobody may read: the token, and of the storage credentials all but endpoint and region."""
+        given = {value for key, value in self.creds.items() if key not in _PUBLIC_KEYS}
+        return given | ({self.token} if self.token else set())
 
 
 def _given(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,19 @@ DATASET_KEYS = (
     'deeplake_dataloader_type',
     'on_error',
 )
+# Keys that a dataset shares with every other one of MMDetection.
+MMDET_KEYS = (
+    'metainfo',
+    'filter_cfg',
+    'indices',
+    'serialize_data',
+    'pipeline',
+    'test_mode',
+    'lazy_init',
+    'max_refetch',
+    'return_classes',
+    'caption_prompt',
+)
 # Arguments of `CocoDataset` that name files; a Deep Lake dataset reads none.
 FILE_KEYS = ('ann_file', 'data_root', 'data_prefix', 'proposal_file', 'file_client_args', 'backend_args')
 
@@ -111,7 +124,7 @@ def _unknown(key: str, value: Any) -> list[str]:
             f'DeepLakeDataset({key}=) expected no value, but got {shown}: annotations and images are columns of '
             'deeplake_path. Put _delete_=True into the dataset dict to drop the keys inherited from a CocoDataset.'
         ]
-    close = difflib.get_close_matches(key, DATASET_KEYS, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(key, (*DATASET_KEYS, *MMDET_KEYS), n=1, cutoff=0.6)
     hint = f'Did you mean {close[0]!r}?' if close else f'The Deep Lake keys are {", ".join(DATASET_KEYS)}.'
     return [f'DeepLakeDataset got an unknown key {key!r}. {hint}']
 

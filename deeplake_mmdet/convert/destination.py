@@ -33,6 +33,8 @@ class Destination:
     def __init__(self, path: str | os.PathLike, *, overwrite: bool = False, sources: Sequence[str | Path] = ()) -> None:
         self.path = os.fspath(path)
         self.is_local = '://' not in self.path
+        if '@' in os.path.abspath(self.path):
+            self._refuse('no @ in the path', 'Deep Lake takes what follows it for a branch', 'Choose another path')
         if self.is_local:
             self._final = Path(self.path).expanduser().resolve()
             self._refuse_local(overwrite, sources)

@@ -7,7 +7,6 @@ hooks, analysis tools. It gives the samples that `CocoDataset` gives for the sam
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,17 +20,24 @@ from deeplake_mmdet.annotations.build import build_index
 from deeplake_mmdet.annotations.index import AnnotationIndex, names_of
 from deeplake_mmdet.annotations.labels import class_names
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
+from deeplake_mmdet.datasets.image_faults import ImageFaults
 from deeplake_mmdet.datasets.image_store import ImageStore
+from deeplake_mmdet.datasets.masks import parse_masks, wants_masks
 from deeplake_mmdet.datasets.open_objects import OpenObjects
 from deeplake_mmdet.datasets.palette import palette
 from deeplake_mmdet.datasets.selection import check_not_empty, filtered, subset
-from deeplake_mmdet.errors import AnnotationError, ImageReadError
+from deeplake_mmdet.errors import ColumnError, ConfigError, ImageReadError
 from deeplake_mmdet.source.columns import ColumnMap, map_columns
 from deeplake_mmdet.source.handle import SourceHandle
-from deeplake_mmdet.source.images import ImageReader, decodes, size_of
+from deeplake_mmdet.source.images import ImageReader
 
-# By the digest of their annotations, which a dataset's metainfo carries to metrics.
+# By `identity`, which a dataset's metainfo carries to metrics.
 open_datasets: OpenObjects[DeepLakeDataset] = OpenObjects()
+
+
+def identity(strings: Mapping[str, str]) -> str:
+    """Key of a dataset in `open_datasets`, from ``metainfo['deeplake']``."""
+    return '\0'.join(f'{key}={value}' for key, value in sorted(strings.items()))
 
 
 @DATASETS.register_module(force=True)
@@ -115,12 +121,13 @@ class DeepLakeDataset(BaseDetDataset):
                 **unknown,
             }
         )
+        if 'CLASSES' in (metainfo or {}):
+            raise ConfigError("DeepLakeDataset(metainfo.CLASSES=) is a key of MMDetection 2. Write 'classes'.")
         self._source: SourceHandle | None = None
         self._columns: ColumnMap | None = None
         self._index: AnnotationIndex | None = None
         self._images: ImageStore | None = None
         self._order = np.zeros(0, np.int64)
-        self._skipped: set[int] = set()
         super().__init__(
             metainfo=metainfo,
             filter_cfg=filter_cfg,
@@ -136,8 +143,8 @@ class DeepLakeDataset(BaseDetDataset):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if self._index is not None:
-            open_datasets.add(self._index.digest, self)
+        if self._fully_initialized:
+            self._announce()
 
     # What was opened
 
@@ -187,55 +194,30 @@ class DeepLakeDataset(BaseDetDataset):
         if self._fully_initialized:
             return
         columns, source = self.columns, self.source
+        sizes_from_headers = not (columns.get('height') and columns.get('width'))
+        self._images = ImageStore(ImageReader(source, columns.image), sizes_from_headers=sizes_from_headers)
+        self._faults = ImageFaults(self._images, skip=self._spec.on_error == 'skip')
         self._index, remarks = build_index(
             source,
             columns,
             classes=self._metainfo.get('classes'),
             box_format=self._spec.bbox_format,
+            complete_sizes=lambda sizes: self._faults.complete_sizes(sizes, source.rows),
         )
         source.with_digest(self._index.digest)
-        self._images = ImageStore(
-            ImageReader(source, columns.image), sizes_from_headers=not (columns.get('height') and columns.get('width'))
-        )
-        self._complete_sizes(self._index, self._images)
         self._order, counts = filtered(self._index, None if self.test_mode else self.filter_cfg)
         self._order = subset(self._order, self._indices)
-        if self.test_mode and self._spec.on_error == 'skip':
-            readable = [self._decodes(row) for row in self._index.rows[self._order].tolist()]
+        if self.test_mode and self._faults.skip:
+            readable = [self._faults.decodes(row) for row in self._index.rows[self._order].tolist()]
             self._order = self._order[np.array(readable, bool)]
         check_not_empty(self._order, self._index, counts, source)
         self._fully_initialized = True
-        open_datasets.add(self._index.digest, self)
+        self._announce()
         self._log_summary(remarks, counts)
 
-    def _complete_sizes(self, index: AnnotationIndex, images: ImageStore) -> None:
-        """Fill in sizes that the column's headers do not know, from the headers of the images themselves."""
-        for image in np.flatnonzero((index.sizes <= 0).any(axis=1)):
-            row = int(index.rows[image])
-            try:
-                index.sizes[image] = size_of(images.get(row))
-            except OSError as error:
-                if self._spec.on_error == 'raise':
-                    raise (
-                        error if isinstance(error, ImageReadError) else images.reader.error(row, 'cannot be decoded')
-                    ) from error
-
-    def _decodes(self, row: int) -> bool:
-        """Whether an image decodes; one that does not is logged and counted."""
-        assert self._images is not None
-        try:
-            if decodes(self._images.get(row)):
-                return True
-            error = self._images.reader.error(row, 'cannot be decoded')
-        except ImageReadError as unreadable:
-            error = unreadable
-        self._note_skipped(row, error)
-        return False
-
-    def _note_skipped(self, row: int, error: ImageReadError) -> None:
-        if row not in self._skipped:
-            self._skipped.add(row)
-            print_log(f'Skipped ({len(self._skipped)} so far in this process): {error}', logger='current', level=30)
+    def _announce(self) -> None:
+        """Let metrics find this dataset by what its metainfo says."""
+        open_datasets.add(identity(self.source.revision.to_strings()), self)
 
     def _log_summary(self, remarks: Sequence[str], counts: Mapping[str, int]) -> None:
         assert self._index is not None
@@ -308,20 +290,41 @@ class DeepLakeDataset(BaseDetDataset):
         return instances
 
     def _wants_masks(self) -> bool:
-        """Masks are read with the sample, and only if somebody uses them: they cost a read of storage each time."""
-        if self.columns.get('gt_masks') is None:
-            return False
+        """Masks cost a read of storage each time, so they are read only if somebody uses them.
+
+        Raises:
+            ColumnError: The pipeline asks for masks, and there are none.
+        """
         steps = getattr(self.pipeline, 'transforms', [])
-        return not steps or 'gt_masks' in self._spec.tensors or any(getattr(s, 'with_mask', False) for s in steps)
+        wanted = wants_masks(steps)
+        if self.columns.get('gt_masks') is None:
+            if wanted:
+                raise ColumnError(self._no_masks('The pipeline (with_mask=True)'))
+            return False
+        return wanted or not steps or 'gt_masks' in self._spec.tensors
+
+    def _no_masks(self, who: str) -> str:
+        return (
+            f'{who} asks for masks, but {self.source.revision} has no column of COCO segmentations. Convert the '
+            'dataset with its segmentations, or name the column with deeplake_tensors=dict(gt_masks=…).'
+        )
 
     def masks_of(self, image: int) -> list[Any]:
-        """COCO segmentations (rings or RLE) of all objects of one image, in the order of its boxes."""
-        index, column, row = self.index, self.columns['gt_masks'], int(self.index.rows[image])
-        masks = json.loads(self.source.read(column, [row])[0] or '[]')
-        boxes = int(index.offsets[image + 1] - index.offsets[image])
-        if len(masks) != boxes:
-            raise AnnotationError(f'Column {column!r}, row {row}: expected {boxes} masks, but got {len(masks)}.')
-        return masks
+        """COCO segmentations (rings, RLE or None) of all objects of one image of the index, one a box."""
+        column, row = self.columns['gt_masks'], int(self.index.rows[image])
+        return parse_masks(self.source.read(column, [row])[0], self.index, image, column)
+
+    def all_masks(self) -> list[list[Any]]:
+        """The same of all images of the index, read in bulk.
+
+        Raises:
+            ColumnError: There are none.
+        """
+        column = self.columns.get('gt_masks')
+        if column is None:
+            raise ColumnError(self._no_masks('The metric'))
+        texts = self.source.read_column(column, 0, len(self.source))
+        return [parse_masks(text, self.index, image, column) for image, text in enumerate(texts)]
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Labels of one sample's boxes, int, one each."""
@@ -335,28 +338,20 @@ class DeepLakeDataset(BaseDetDataset):
             ImageReadError: Its image cannot be read; with ``on_error='skip'`` the next readable sample is given.
         """
         first = range(len(self))[idx]  # an IndexError ends `for sample in dataset`
+        index = self.index
         for step in range(len(self)):
             place = (first + step) % len(self)
             try:
                 return self.pipeline(self.get_data_info(place))
             except Exception as error:
-                unreadable = self._blame_image(place, error)
+                row = int(index.rows[self._order[place]])
+                unreadable = self._faults.of(row, error)
                 if unreadable is None:
                     raise
-                if self._spec.on_error == 'raise':
+                if not self._faults.skip:
                     raise unreadable from error
-                self._note_skipped(int(self.index.rows[self._order[place]]), unreadable)
+                self._faults.note(row, unreadable)
         raise ImageReadError(f'{self.source.revision}: none of the {len(self)} images can be read.')
-
-    def _blame_image(self, idx: int, error: Exception) -> ImageReadError | None:
-        """The error of this sample's image, if that is why the pipeline failed."""
-        if isinstance(error, ImageReadError):
-            return error
-        row = int(self.index.rows[self._order[idx]])
-        try:
-            return None if decodes(self.images.get(row)) else self.images.reader.error(row, 'cannot be decoded')
-        except ImageReadError as unreadable:
-            return unreadable
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Several samples, the bytes of their images read in one call; PyTorch's fetcher calls this with a batch."""
@@ -382,5 +377,4 @@ class DeepLakeDataset(BaseDetDataset):
         other = copy.copy(self)
         other._order = subset(self._order, indices)
         other._metainfo = copy.deepcopy(self._metainfo)
-        other._skipped = set()
         return other

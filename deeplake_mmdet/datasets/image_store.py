@@ -53,6 +53,10 @@ class ImageStore:
         """Drop what was read ahead."""
         self._ahead = {}
 
+    def holds(self, row: int) -> bool:
+        """Whether a row was read ahead."""
+        return row in self._ahead
+
     def get(self, row: int) -> bytes:
         """Encoded bytes of one image.
 

@@ -57,7 +57,8 @@ def find(uri: str) -> ImageStore:
     Raises:
         SourceNotFoundError: The dataset was not built in this process, or is gone.
     """
-    store = _stores.find(parse_uri(uri)[0])
+    key, _, row = parse_uri(uri)
+    store = _stores.find(key, prefer=lambda store: store.holds(row))
     if store is not None:
         return store
     raise SourceNotFoundError(

@@ -6,6 +6,7 @@ Objects are held weakly: they live as long as somebody uses them.
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar('T')
@@ -20,6 +21,7 @@ class OpenObjects(Generic[T]):
     def add(self, key: str, item: T) -> None:
         self._sets.setdefault(key, weakref.WeakSet()).add(item)
 
-    def find(self, key: str) -> T | None:
-        """One of the objects under a key, or None."""
-        return next(iter(self._sets.get(key, ())), None)
+    def find(self, key: str, prefer: Callable[[T], bool] = lambda item: False) -> T | None:
+        """One of the objects under a key, if possible one that is preferred; or None."""
+        items = list(self._sets.get(key, ()))
+        return next(filter(prefer, items), items[0] if items else None)

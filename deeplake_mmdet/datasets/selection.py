@@ -32,7 +32,7 @@ def filtered(index: AnnotationIndex, filter_cfg: Mapping[str, Any] | None) -> tu
     keep = np.ones(len(index), bool)
     counts = {}
     passes = index.kept(
-        filter_empty_gt=bool(config.get('filter_empty_gt', False)), min_size=int(config.get('min_size', 0))
+        filter_empty_gt=bool(config.get('filter_empty_gt', False)), min_size=int(config.get('min_size') or 0)
     )
     for name, passed in passes.items():
         counts[name] = int(np.sum(keep & ~passed))
@@ -52,7 +52,13 @@ def subset(order: np.ndarray, indices: int | Sequence[int] | None) -> np.ndarray
     if isinstance(indices, (int, np.integer)):
         return order[:indices] if indices >= 0 else order[indices:]
     if isinstance(indices, (Sequence, np.ndarray)):
-        return order[np.asarray(indices, np.int64)]
+        chosen = np.asarray(indices)
+        if chosen.size and chosen.dtype.kind not in 'iu':
+            raise TypeError(f'indices should be whole numbers, but got {indices!r:.80}')
+        wrong = chosen[(chosen >= len(order)) | (chosen < -len(order))]
+        if len(wrong):
+            raise IndexError(f'indices should be below the {len(order)} samples, but got {int(wrong[0])}')
+        return order[chosen.astype(np.int64)]
     raise TypeError(f'indices should be an int or a sequence of int, but got {type(indices).__name__}')
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from deeplake_mmdet.annotations.labels import class_names
-from deeplake_mmdet.config.credentials import Credentials, stash
 from deeplake_mmdet.config.dataset_spec import DATASET_KEYS, FILE_KEYS, DatasetSpec
 from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError
 from deeplake_mmdet.source.columns import map_columns
@@ -33,6 +32,12 @@ class PinnedDataset:
     classes: tuple[str, ...]
 
 
+def type_name(node: MutableMapping[str, Any]) -> str:
+    """The type that a dict builds, without its scope; pure-Python configs hold the class itself."""
+    kind = node.get('type', '')
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
+
+
 def find_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     """Every Deep Lake dataset dict below the dataloaders of some splits, with its key."""
     for split in splits:
@@ -43,7 +48,7 @@ def find_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...]) -> 
 
 def _walk(key: str, node: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(node, MutableMapping):
-        if 'deeplake_path' in node or str(node.get('type', '')).rpartition('.')[2] == 'DeepLakeDataset':
+        if 'deeplake_path' in node or type_name(node) == 'DeepLakeDataset':
             yield key, node
             return
         children = list(node.items())
@@ -56,21 +61,6 @@ def _walk(key: str, node: Any) -> Iterator[tuple[str, Any]]:
             yield from _walk(f'{key}.{name}', child)
 
 
-def hide_credentials(config: MutableMapping[str, Any]) -> None:
-    """Replace all credentials by references into the vault.
-
-    MMEngine copies the config into the work dir, the log, every checkpoint and the experiment tracker.
-
-    Raises:
-        ConfigError: Credentials of a wrong form.
-    """
-    for key, node in find_datasets(config, SPLITS):
-        with _naming(key):
-            credentials = Credentials.from_config(node.get('deeplake_credentials'))
-        if credentials:
-            node['deeplake_credentials'] = stash(credentials)
-
-
 def pin_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...] = SPLITS) -> list[PinnedDataset]:
     """Resolve every Deep Lake dataset once, and write its commit into the config.
 
@@ -81,14 +71,18 @@ def pin_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...] = SPL
         splits: Which dataloaders are looked at.
 
     Raises:
-        ConfigError: A key is wrong, or two datasets of the run have different classes.
+        ConfigError: A key is wrong, or two datasets of the run have different classes; a dataset of another type must
+            state its own in ``metainfo``.
         SourceError: A dataset cannot be opened.
     """
     pinned = []
     for key, node in find_datasets(config, splits):
         with _naming(key):
             pinned.append(_pin(key, node))
-    _same_classes(pinned)
+    if pinned:
+        loaders = ((f'{split}_dataloader.dataset', config.get(f'{split}_dataloader') or {}) for split in splits)
+        others = [found for key, loader in loaders for found in _other_datasets(key, loader.get('dataset'))]
+        _same_classes(pinned, others)
     return pinned
 
 
@@ -118,7 +112,7 @@ def _concatenations(node: Any) -> Iterator[MutableMapping[str, Any]]:
     if not isinstance(node, MutableMapping):
         return
     members = node.get('datasets') or ()
-    if str(node.get('type', '')).endswith('ConcatDataset') and any(True for _ in _walk('', members)):
+    if type_name(node) == 'ConcatDataset' and any(True for _ in _walk('', members)):
         yield node
     for child in [node.get('dataset'), *members]:
         yield from _concatenations(child)
@@ -134,11 +128,27 @@ def _pin(key: str, node: MutableMapping[str, Any]) -> PinnedDataset:
     return PinnedDataset(key, source.revision, classes)
 
 
-def _same_classes(pinned: list[PinnedDataset]) -> None:
+def _same_classes(pinned: list[PinnedDataset], others: Iterable[tuple[str, Any]]) -> None:
     """Labels are positions in the class list: two lists in one run would silently swap classes."""
-    for other in pinned[1:]:
-        if other.classes != pinned[0].classes:
+    listed: list[tuple[str, Any]] = [(dataset.key, dataset.classes) for dataset in pinned[1:]]
+    listed += [(key, (node.get('metainfo') or {}).get('classes')) for key, node in others]
+    for key, classes in listed:
+        if classes is None or tuple(classes) != pinned[0].classes:
             raise ConfigError(
-                f'{other.key} expected the classes of {pinned[0].key}, {list(pinned[0].classes)}, but got '
-                f'{list(other.classes)}. Give both the same metainfo=dict(classes=(…)).'
+                f'{key} expected the classes of {pinned[0].key}, {list(pinned[0].classes)}, but got '
+                f'{classes and list(classes)}. Give both the same metainfo=dict(classes=(…)).'
             )
+
+
+def _other_datasets(key: str, node: Any) -> Iterator[tuple[str, Any]]:
+    """Datasets of other types below a dataset dict, the wrappers left out."""
+    if not isinstance(node, MutableMapping) or 'deeplake_path' in node or type_name(node) == 'DeepLakeDataset':
+        return
+    members = node.get('datasets')
+    if members:
+        for i, member in enumerate(members):
+            yield from _other_datasets(f'{key}.datasets.{i}', member)
+    elif 'dataset' in node:
+        yield from _other_datasets(f'{key}.dataset', node['dataset'])
+    elif 'type' in node:
+        yield key, node

@@ -45,13 +45,13 @@ def fit_heads(config: Any, classes: tuple[str, ...], filename: str | None) -> li
     Raises:
         ConfigError: The user's own config sets another number.
     """
-    inherited = inherited_numbers(filename)
+    inherited, own = inherited_numbers(filename), own_keys(filename)
     changes = []
     for key, node, name in list(head_keys(config.get('model', {}))):
         number = node[name]
         if number == len(classes):
             continue
-        if inherited.get(key) != number:
+        if key in own or (inherited is not None and inherited.get(key) != number):
             raise ConfigError(
                 f'{key} is {number}, but the dataset has {len(classes)} classes: {list(classes)}. '
                 'Remove the key: it is set from the dataset. To train on some classes only, set metainfo=dict('
@@ -73,9 +73,15 @@ def _fit_class_weights(node: MutableMapping[str, Any], old: int, new: int) -> No
         loss['class_weight'] = [weights[0]] * new + [weights[-1]]
 
 
-def inherited_numbers(filename: str | None) -> dict[str, int]:
-    """The numbers of classes that a config file inherits from its ``_base_`` files, by dotted key."""
-    bases = _bases(filename) if filename else []
+def inherited_numbers(filename: str | None) -> dict[str, int] | None:
+    """The numbers of classes that a config file inherits from its ``_base_`` files, by dotted key.
+
+    None where that cannot be told, because the config inherits by Python imports (``read_base()``).
+    """
+    tree = _parsed(filename)
+    if any('read_base' in ast.dump(node) for node in tree.body if isinstance(node, ast.With)):
+        return None
+    bases = _bases(tree, filename)
     if not bases:
         return {}
     from mmengine.config import Config
@@ -84,16 +90,44 @@ def inherited_numbers(filename: str | None) -> dict[str, int]:
     return {key: node[name] for key, node, name in head_keys(base.get('model', {}))}
 
 
-def _bases(filename: str) -> list[str]:
-    """The ``_base_`` entries of a config file, relative ones made absolute."""
-    if not filename.endswith('.py'):
-        return []
+def own_keys(filename: str | None) -> set[str]:
+    """The dotted keys of class numbers that a config file sets by itself, in ``model = dict(…)``."""
+    found: set[str] = set()
+    for node in _parsed(filename).body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == 'model' for t in node.targets):
+            found |= set(_keys_below('model', node.value))
+    return found
+
+
+def _keys_below(key: str, node: ast.expr) -> Iterator[str]:
+    items: list[tuple[Any, ast.expr]] = []
+    if isinstance(node, ast.Call):
+        items = [(keyword.arg, keyword.value) for keyword in node.keywords]
+    elif isinstance(node, ast.Dict):
+        items = [(getattr(name, 'value', None), value) for name, value in zip(node.keys, node.values, strict=True)]
+    elif isinstance(node, (ast.List, ast.Tuple)):
+        items = list(enumerate(node.elts))
+    for name, child in items:
+        if name in _KEYS:
+            yield f'{key}.{name}'
+        else:
+            yield from _keys_below(f'{key}.{name}', child)
+
+
+def _parsed(filename: str | None) -> ast.Module:
+    if not filename or not filename.endswith('.py') or not os.path.isfile(filename):  # e.g. Config.fromstring
+        return ast.Module(body=[], type_ignores=[])
     with open(filename, encoding='utf-8') as file:
-        tree = ast.parse(file.read())
+        return ast.parse(file.read())
+
+
+def _bases(tree: ast.Module, filename: str | None) -> list[str]:
+    """The ``_base_`` entries of a config file, relative ones made absolute."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == '_base_' for t in node.targets):
-            value = ast.literal_eval(node.value)
-            folder = os.path.dirname(os.path.abspath(filename))
+            # An expression that MMEngine has evaluated before, when it read the file.
+            value = eval(compile(ast.Expression(node.value), str(filename), 'eval'))
+            folder = os.path.dirname(os.path.abspath(str(filename)))
             names = [value] if isinstance(value, str) else list(value)
             return [name if '::' in name else os.path.normpath(os.path.join(folder, name)) for name in names]
     return []

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from deeplake_mmdet.engine.datasets_in_config import (
     SPLITS,
     PinnedDataset,
     find_datasets,
-    hide_credentials,
     let_concatenate,
     pin_datasets,
+    type_name,
 )
 from deeplake_mmdet.engine.num_classes import fit_heads
+from deeplake_mmdet.engine.secrets_in_config import hide_credentials
 from deeplake_mmdet.errors import ConfigError
 
 
 def prepare(config: Any, splits: tuple[str, ...] = SPLITS) -> list[str]:
-    """Pin the data, fit the heads, and refuse what cannot work.
+    """Hide the secrets, pin the data, fit the heads, and refuse what cannot work.
 
     Args:
         config: An MMEngine config; changed in place.
@@ -69,11 +70,16 @@ def check_work_dir(work_dir: str | None) -> None:
 
 def _check_evaluator(config: Any, split: str) -> None:
     """A stock config evaluates against COCO's own JSON, which Deep Lake users do not have."""
-    if not any(find_datasets(config, (split,))):
+    datasets = [key for key, _ in find_datasets(config, (split,))]
+    if not datasets:
         return
     evaluators = config.get(f'{split}_evaluator') or []
-    for evaluator in [evaluators] if isinstance(evaluators, Mapping) else evaluators:
-        ann_file = evaluator.get('ann_file') if isinstance(evaluator, Mapping) else None
+    for evaluator in [evaluators] if isinstance(evaluators, MutableMapping) else evaluators:
+        if type_name(evaluator) == 'DeepLakeCocoMetric' and len(datasets) > 1:
+            raise ConfigError(
+                f'{split}_evaluator expected one dataset, but got {", ".join(datasets)}. Use MultiDatasetsEvaluator.'
+            )
+        ann_file = evaluator.get('ann_file')
         if ann_file and '://' not in ann_file and not os.path.exists(ann_file):
             raise ConfigError(
                 f'{split}_evaluator.ann_file is {ann_file!r}, which does not exist. The dataset itself can be the '

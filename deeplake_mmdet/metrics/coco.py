@@ -14,7 +14,8 @@ from mmdet.evaluation.metrics import CocoMetric
 from mmdet.registry import METRICS
 
 from deeplake_mmdet.annotations.index import AnnotationIndex
-from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset, open_datasets
+from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset, identity, open_datasets
+from deeplake_mmdet.datasets.image_uri import parse_uri
 from deeplake_mmdet.errors import ConfigError
 
 
@@ -48,6 +49,14 @@ class DeepLakeCocoMetric(CocoMetric):
 
     def process(self, data_batch: dict[str, Any], data_samples: list[dict[str, Any]]) -> None:
         """Collect the predictions of a batch; see `CocoMetric.process`."""
+        key = self._dataset().images.key
+        for sample in data_samples:
+            path = sample.get('img_path')
+            if path is not None and parse_uri(path)[0] != key:
+                raise ConfigError(
+                    f'DeepLakeCocoMetric got {path}, which is no image of {self._dataset().source.revision}. It '
+                    'evaluates one dataset: use MultiDatasetsEvaluator for several.'
+                )
         # The base class asks for ground truth in the samples unless an API object is there.
         self._coco_api = self._coco_api or COCO()
         super().process(data_batch, data_samples)
@@ -63,13 +72,18 @@ class DeepLakeCocoMetric(CocoMetric):
         """
         dataset = self._dataset()
         img_ids = [truth['img_id'] for truth, _ in results]
+        if len(set(img_ids)) < len(img_ids):
+            raise ConfigError(
+                'DeepLakeCocoMetric got several predictions for one image. It evaluates one dataset, every image once: '
+                'use MultiDatasetsEvaluator for several datasets, and no RepeatDataset.'
+            )
         self._coco_api = ground_truth(dataset, img_ids, masks='segm' in self.metrics)
         self.cat_ids, self.img_ids = list(dataset.index.category_ids), img_ids
         return super().compute_metrics(results)
 
     def _dataset(self) -> DeepLakeDataset:
         meta = self.dataset_meta if isinstance(self.dataset_meta, dict) else {}
-        dataset = open_datasets.find(meta.get('deeplake', {}).get('digest', ''))
+        dataset = open_datasets.find(identity(meta.get('deeplake', {})))
         if dataset is None:
             raise ConfigError(
                 'DeepLakeCocoMetric expected the evaluated dataset to be one DeepLakeDataset of this process, but its '
@@ -121,9 +135,10 @@ def _annotations(
 ) -> list[dict[str, Any]]:
     boxes, areas = index.xywh(slice(None)).tolist(), index.areas.tolist()
     crowd = (index.crowd | index.difficult).astype(int).tolist()
+    all_masks = dataset.all_masks() if masks else []
     annotations = []
     for image in images:
-        segmentations = dataset.masks_of(image) if masks else None
+        segmentations = all_masks[image] if masks else None
         start = int(index.offsets[image])
         for i in range(start, int(index.offsets[image + 1])):
             if index.labels[i] < 0:

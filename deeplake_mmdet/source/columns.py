@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from deeplake_mmdet.config.box_format import BoxFormat
-from deeplake_mmdet.config.tensor_roles import COCO_SEGMENTATION, OPTIONAL_ROLES, REQUIRED_ROLES
+from deeplake_mmdet.config.tensor_roles import OPTIONAL_ROLES, REQUIRED_ROLES
 from deeplake_mmdet.errors import ColumnError, QueryError
+from deeplake_mmdet.source.column_types import NEEDS, can_play, declared_format, kind_of, metadata_of
 from deeplake_mmdet.source.query import SOURCE_ROW
 
 # Deep Lake's name of the column type that a role is found by.
@@ -28,7 +28,6 @@ _NAMES_OF_ROLE = {
 }
 # Read one by one while training, and so from the stored rows, where a query computes nothing.
 _READ_BY_ROW = ('img', 'gt_masks')
-_DTYPES = ('float32', 'float64', 'float16', 'int16', 'int32', 'int64', 'uint16', 'uint32', 'uint8')
 
 
 @dataclass(frozen=True)
@@ -79,20 +78,26 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str]) -> ColumnM
     Args:
         base: Deep Lake dataset or view; its schema is used to tell a column that a query dropped.
         selection: The rows that were asked for.
-        wanted: Role to column name, from ``deeplake_tensors``.
+        wanted: Role to column name, from ``deeplake_tensors``; an empty name leaves an optional role without column.
 
     Raises:
-        ColumnError: A required role has no column, or two that fit, or the named one does not exist.
+        ColumnError: A required role has no column, or two that fit, or the named one does not exist or does not fit.
         QueryError: The query dropped or changed the column.
     """
     types, base_types = _types(selection), _types(base)
     names = {role: _named(role, column, types, base_types) for role, column in wanted.items() if column}
+    for role, column in names.items():
+        if not can_play(role, selection[column], types[column]):
+            raise ColumnError(
+                f'DeepLakeDataset(deeplake_tensors.{role}=) names the column {column!r}, which is '
+                f'{str(types[column])!r}. It needs {NEEDS[role]}.'
+            )
     for role in REQUIRED_ROLES:
         if role not in names:
             names[role] = _found(role, types, base_types)
     for role in OPTIONAL_ROLES:
         found = [name for name in _NAMES_OF_ROLE[role] if name in types]
-        if role not in names and found and _plays(role, selection, found[0]):
+        if role not in wanted and found and can_play(role, selection[found[0]], types[found[0]]):
             names[role] = found[0]
     for role in _READ_BY_ROW:
         if role in names and base_types.get(names[role]) != types[names[role]]:
@@ -100,12 +105,19 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str]) -> ColumnM
                 f'DeepLakeDataset(deeplake_query=) computes the column {names[role]!r}, which plays {role} and is read '
                 'as it is stored. Begin the query with "select *".'
             )
+    class_names = metadata_of(selection[names['gt_labels']], 'class_names', str)
+    category_ids = metadata_of(selection[names['gt_labels']], 'category_ids', int)
+    if category_ids is not None and len(category_ids) != len(class_names or ()):
+        raise ColumnError(
+            f'The metadata of column {names["gt_labels"]!r} expected as many category_ids as class_names, but got '
+            f'{len(category_ids)} and {len(class_names or ())}. Correct the metadata.'
+        )
     return ColumnMap(
         names=names,
         image=ImageColumn(names['img'], getattr(types[names['img']], 'sample_compression', None)),
-        box_format=_declared_format(types[names['gt_bboxes']], selection[names['gt_bboxes']].metadata),
-        class_names=_metadata(selection, names['gt_labels'], 'class_names', str),
-        category_ids=_metadata(selection, names['gt_labels'], 'category_ids', int),
+        box_format=declared_format(types[names['gt_bboxes']], selection[names['gt_bboxes']]),
+        class_names=class_names,
+        category_ids=category_ids,
     )
 
 
@@ -142,7 +154,7 @@ def _found(role: str, types: Mapping[str, Any], base_types: Mapping[str, Any]) -
 
 
 def _of_kind(kind: str, types: Mapping[str, Any]) -> list[str]:
-    return [name for name, dtype in types.items() if _kind(dtype) == kind]
+    return [name for name, dtype in types.items() if kind_of(dtype) == kind]
 
 
 def _dropped(role: str, columns: Sequence[str]) -> str:
@@ -153,41 +165,4 @@ def _dropped(role: str, columns: Sequence[str]) -> str:
 
 
 def _listed(types: Mapping[str, Any]) -> str:
-    return ', '.join(f'{name!r} ({_kind(dtype)})' for name, dtype in types.items()) or 'none'
-
-
-def _kind(dtype: Any) -> str:
-    kind = getattr(dtype, 'kind', None)
-    name = str(kind).rpartition('.')[2]
-    if name in ('Nullable', 'Link'):
-        # What is wrapped shows in the text form only, e.g. nullable[kind=bbox, …].
-        text = str(dtype)
-        for short, long in (('kind=bbox', 'BoundingBox'), ('kind=class_label', 'ClassLabel'), ('kind=image', 'Image')):
-            if short in text and name == 'Nullable':
-                return long
-    return name
-
-
-def _plays(role: str, selection: Any, name: str) -> bool:
-    """Whether a column with a telling name is what its name says."""
-    if role == 'gt_masks':
-        return ''.join(_metadata(selection, name, 'format', str) or ()) == COCO_SEGMENTATION
-    return str(getattr(selection.schema[name].dtype, 'data_type', '')).find('text') < 0
-
-
-def _metadata(selection: Any, column: str, key: str, convert: type) -> tuple[Any, ...] | None:
-    metadata = selection[column].metadata
-    value = metadata[key] if key in list(metadata.keys()) else None
-    return None if value is None else tuple(convert(item) for item in value)
-
-
-def _declared_format(dtype: Any, metadata: Any) -> BoxFormat | None:
-    """What the box column declares: by its type (recoverable only by comparing types), else by its metadata."""
-    from deeplake import types as T
-
-    for wrap in (lambda inner: inner, T.Nullable):
-        for number, mode, unit in itertools.product(_DTYPES, ('ltwh', 'ltrb', 'ccwh'), ('pixel', 'fractional', None)):
-            if dtype == wrap(T.BoundingBox(number, mode, unit)):
-                return BoxFormat(mode.upper(), unit or 'pixel')
-    coords = metadata['coords'] if 'coords' in list(metadata.keys()) else None
-    return BoxFormat.from_config(dict(coords)) if coords else None
+    return ', '.join(f'{name!r} ({kind_of(dtype)})' for name, dtype in types.items()) or 'none'

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 
 from deeplake_mmdet.errors import SourceError
 
-# Reads end by their own deadline before this.
-_PATIENCE_S = 90
+# Reads of remote data end by their own deadlines before this.
+_PATIENCE_S = 700
 
 _condition = threading.Condition()
 _readers = 0

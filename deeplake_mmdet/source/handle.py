@@ -7,6 +7,7 @@ read failed is thrown away and opened again, because Deep Lake never recovers a 
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -178,7 +179,8 @@ class SourceHandle:
 
     def _persist(self, once: Callable[[float], Any], what: str, deadline_s: float | None = None) -> Any:
         """Call `once` until it succeeds, each time on a dataset opened anew, within one deadline."""
-        end = time.monotonic() + (READ_DEADLINE_S if deadline_s is None else deadline_s)
+        patience = READ_DEADLINE_S if deadline_s is None else deadline_s
+        end = time.monotonic() + (patience if self._recipe.location.is_remote else math.inf)
         for attempt in range(1, _TRIES + 1):
             try:
                 with reading():

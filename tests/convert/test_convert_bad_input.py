@@ -180,6 +180,13 @@ def test_a_destination_that_is_no_dataset_is_never_replaced(coco, tmp_path):
     assert (tmp_path / 'out/thesis.tex').read_text() == 'years of work'
 
 
+def test_a_destination_that_could_not_be_read_again_is_refused(coco, tmp_path):
+    path, folder, _ = coco()
+    with pytest.raises(ConversionError, match=r'no @ in the path'):
+        convert_coco(path, tmp_path / 'a@b', images=folder)
+    assert not (tmp_path / 'a@b').exists()
+
+
 def test_a_destination_under_a_file_is_refused(coco, tmp_path):
     path, folder, _ = coco()
     with pytest.raises(ConversionError, match=r'a folder that can be written, but got .*out'):

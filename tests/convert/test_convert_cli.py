@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mmengine.config import Config
+
 from deeplake_mmdet.cli import convert
 from deeplake_mmdet.cli.main import main
 from deeplake_mmdet.convert.report import ConversionReport
+from deeplake_mmdet.engine.prepare import prepare
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,10 +27,12 @@ def test_coco_prints_the_table_and_the_next_step(coco, rows, tmp_path, capsys):
         "view 'mine'",
         'boxes of zero area',
         'a.jpg',
-        'data = dict(',
-        f"train=dict(deeplake_path={str(tmp_path / 'out')!r}, deeplake_view_id='mine')",
     ):
         assert text in printed
+    config = Config.fromstring(printed[printed.index('_base_') :].replace("'configs/", f"'{ROOT}/configs/"), '.py')
+    prepare(config)
+    assert config.train_dataloader.dataset.deeplake_view_id == 'mine'
+    assert config.val_dataloader.dataset.test_mode
     assert len(rows(tmp_path / 'out', 'mine')) == 5
 
 
@@ -78,8 +83,8 @@ def test_converting_loads_no_torch_and_no_mmdetection():
 def test_the_next_step_trains_on_train_and_validates_on_val_when_they_are_there():
     report = ConversionReport('p', ['a'], views={'test': 1, 'val': 1, 'train': 1})
     text = convert.next_step(report)
-    assert "train=dict(deeplake_path='p', deeplake_view_id='train')" in text
-    assert "val=dict(deeplake_path='p', deeplake_view_id='val')" in text and 'test' not in text
+    assert "train_dataloader = dict(dataset=dict(deeplake_path='p', deeplake_view_id='train'))" in text
+    assert "val_dataloader = dict(dataset=dict(deeplake_path='p', deeplake_view_id='val'))" in text
 
 
 def test_the_progress_line_counts_only_on_a_terminal(capsys, monkeypatch):

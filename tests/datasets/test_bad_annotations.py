@@ -140,3 +140,81 @@ def test_rows_without_boxes_may_stand_anywhere(tmp_path, shape, empty):
     dataset = DeepLakeDataset(deeplake_path=write_tiny(tmp_path / 'ds', boxes=boxes))
     counts = [len(dataset.get_data_info(i)['instances']) for i in range(3)]
     assert counts == [0 if empty is None or i == empty else 2 for i in range(3)]
+
+
+def test_areas_that_are_no_numbers_are_refused(tmp_path):
+    areas = (types.Array('float64', 1), [np.array([1.0, np.nan])] * 2)
+    path = write_tiny(tmp_path / 'ds', boxes=[TWO, TWO], extra={'areas': areas})
+    with pytest.raises(AnnotationError, match=r"'areas', row 0: .*the area \[nan\]"):
+        DeepLakeDataset(deeplake_path=path)
+
+
+def test_a_column_of_one_number_an_image_is_not_taken_for_one_an_object(tmp_path):
+    extra = {'area': ('float64', np.zeros(2)), 'ignore': ('int64', np.ones(2, np.int64))}
+    path = write_tiny(tmp_path / 'ds', boxes=[TWO[:1], TWO[:1]], extra=extra)
+    dataset = DeepLakeDataset(deeplake_path=path)
+    assert [len(dataset.get_data_info(i)['instances']) for i in range(2)] == [1, 1]
+    with pytest.raises(ColumnError, match=r"gt_areas=\) names the column 'area'.*one an object"):
+        DeepLakeDataset(deeplake_path=path, deeplake_tensors=dict(gt_areas='area'))
+
+
+def test_an_empty_name_leaves_an_optional_role_without_column(tmp_path):
+    areas = (types.Array('float64', 1), [np.zeros(2)] * 2)
+    path = write_tiny(tmp_path / 'ds', boxes=[TWO, TWO], extra={'areas': areas})
+    assert not DeepLakeDataset(deeplake_path=path).get_data_info(0)['instances']
+    dataset = DeepLakeDataset(deeplake_path=path, deeplake_tensors=dict(gt_areas=''))
+    assert len(dataset.get_data_info(0)['instances']) == 2
+
+
+def test_fractional_boxes_use_the_sizes_of_images_whose_headers_deep_lake_cannot_read(tmp_path):
+    import cv2
+
+    jpeg = cv2.imencode('.jpg', np.zeros((50, 80, 3), np.uint8))[1].tobytes()  # in a column of PNG images
+    path = write_tiny(
+        tmp_path / 'ds',
+        boxes=[[[0.25, 0.5, 0.5, 0.25]]] * 3,
+        images=[jpeg] * 3,
+        box_format=('ltwh', 'fractional'),
+        sizes=False,
+    )
+    info = DeepLakeDataset(deeplake_path=path).get_data_info(1)
+    assert (info['height'], info['width']) == (50, 80)
+    assert info['instances'][0]['bbox'] == [20, 25, 60, 37.5]
+
+
+def test_a_declared_format_is_believed_though_a_few_boxes_leave_their_image(tmp_path):
+    boxes = [[[12, 12, 9, 9]], [[14, 14, 8, 8]], [[30, 10, 15, 9]]] + [[[10, 10, 12, 12]]] * 30
+    path = write_tiny(tmp_path / 'ds', boxes=boxes)
+    dataset = DeepLakeDataset(deeplake_path=path)
+    assert dataset.get_data_info(2)['instances'][0]['bbox'] == [30, 10, 45, 19]
+    mostly_out = write_tiny(tmp_path / 'out', boxes=[[[30, 30, 18, 18]]] * 3)
+    with pytest.raises(AnnotationError, match='What would fit'):
+        DeepLakeDataset(deeplake_path=mostly_out)
+    stated = DeepLakeDataset(deeplake_path=mostly_out, deeplake_bbox_format=dict(mode='LTWH'))
+    assert stated.get_data_info(0)['instances'][0]['bbox'] == [30, 30, 48, 48]
+
+
+def test_masks_that_are_asked_for_and_missing_are_explained(tmp_path):
+    load = dict(type='mmdet.LoadAnnotations', with_bbox=True, with_mask=True)
+    path = write_tiny(tmp_path / 'ds', extra={'masks': (types.Text(), ['[]'] * 6)})
+    with pytest.raises(ColumnError, match=r'with_mask=True\) asks for masks.*gt_masks'):
+        DeepLakeDataset(deeplake_path=path, pipeline=[load])[0]
+    with pytest.raises(ColumnError, match=r"'masks'.*format='coco_segmentation'"):
+        DeepLakeDataset(deeplake_path=path, deeplake_tensors=dict(gt_masks='masks'))
+
+
+@pytest.mark.parametrize(
+    ('changes', 'error', 'message'),
+    [
+        (dict(indices=[0, 99]), IndexError, 'below the 6 samples, but got 99'),
+        (dict(indices=[0.7, 1.9]), TypeError, 'whole numbers'),
+        (dict(metainfo=dict(classes=2)), ConfigError, 'sequence of names, but got 2'),
+        (dict(metainfo=dict(classes=())), ConfigError, 'sequence of names'),
+        (dict(metainfo=dict(CLASSES=('dog',))), ConfigError, "MMDetection 2. Write 'classes'"),
+        (dict(filter_cg=dict(min_size=3)), ConfigError, "Did you mean 'filter_cfg'"),
+        (dict(ann_file='x.json'), ConfigError, '_delete_=True'),
+    ],
+)
+def test_other_wrong_arguments_are_explained(tmp_path, changes, error, message):
+    with pytest.raises(error, match=message):
+        DeepLakeDataset(deeplake_path=write_tiny(tmp_path / 'ds'), **changes)

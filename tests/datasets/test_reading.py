@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 
 import mmcv
 import numpy as np
@@ -72,6 +73,14 @@ def test_iterating_over_a_dataset_ends(tmp_path):
     assert dataset[-1]['inputs'].equal(dataset[5]['inputs'])
 
 
+def test_a_batch_is_read_once_also_beside_another_dataset_of_the_same_commit(tmp_path, reads):
+    path = write_tiny(tmp_path / 'ds')
+    datasets = [DeepLakeDataset(deeplake_path=path, pipeline=PIPELINE, indices=some) for some in ([0, 1], [4, 5])]
+    for dataset in datasets:
+        dataset.__getitems__([0, 1])
+    assert reads == [[0, 1], [4, 5]]
+
+
 def test_the_python_loader_reads_one_by_one(tmp_path, reads):
     path = write_tiny(tmp_path / 'ds')
     dataset = DeepLakeDataset(deeplake_path=path, pipeline=PIPELINE, deeplake_dataloader_type='python')
@@ -135,13 +144,16 @@ def test_an_unreadable_image_names_dataset_row_and_column(tmp_path, kind):
 
 
 @pytest.mark.parametrize('kind', BAD_IMAGES)
-def test_skipping_gives_the_next_readable_sample_and_counts(tmp_path, kind, capfd):
+def test_skipping_gives_the_next_readable_sample_and_counts(tmp_path, kind, monkeypatch):
+    lines = []
+    monkeypatch.setattr('deeplake_mmdet.datasets.image_faults.print_log', lambda line, **kwargs: lines.append(line))
     images = [_png(0), BAD_IMAGES[kind], _png(2), BAD_IMAGES[kind]]
     path = write_tiny(tmp_path / 'ds', boxes=[[[2, 3, 10, 12]]] * 4, images=images)
     dataset = DeepLakeDataset(deeplake_path=path, pipeline=PIPELINE, on_error='skip')
     values = [int(sample['inputs'].max()) for sample in dataset.__getitems__([0, 1, 2, 3])]
     assert values == [0, 2, 2, 0]
-    assert dataset._skipped == {1, 3}
+    assert sorted(re.search(r'row (\d+), ', line).group(1) for line in lines) == ['1', '3']
+    assert [line.split(':')[0] for line in lines] == [f'Skipped ({n} so far in this process)' for n in (1, 2)]
 
 
 def test_evaluation_leaves_unreadable_images_out_before_it_begins(tmp_path):

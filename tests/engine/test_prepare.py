@@ -154,7 +154,8 @@ def test_a_work_dir_that_cannot_be_written_is_refused_at_once(tmp_path, path):
 def test_concatenated_datasets_of_two_kinds_keep_their_metainfo_comparable(tmp_path, path):
     text = f"""
 val_dataloader = train_dataloader = dict(dataset=dict(type='ConcatDataset', ignore_keys='x', datasets=[
-    dict(type='DeepLakeDataset', deeplake_path={path!r}), dict(type='CocoDataset', ann_file='x.json')]))
+    dict(type='DeepLakeDataset', deeplake_path={path!r}),
+    dict(type='CocoDataset', ann_file='x.json', metainfo=dict(classes=('cat', 'dog')))]))
 """
     config = _config(tmp_path, text)
     prepare(config)
@@ -171,3 +172,62 @@ def test_the_command_prints_one_message_and_no_traceback(tmp_path, path, capsys)
     assert main(['train', 'gone.py']) == 1
     assert 'gone.py' in capsys.readouterr().err
     assert main(['trian']) == 2
+
+
+def test_a_number_that_the_users_own_file_repeats_is_his_word_too(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys='') + HEAD_DICT.format(number=80))
+    with pytest.raises(ConfigError, match=r'num_classes is 80, but the dataset has 2'):
+        prepare(config)
+
+
+def test_bases_may_be_given_by_an_expression(tmp_path, path):
+    (tmp_path / 'base.py').write_text(HEAD_DICT.format(number=80))
+    (tmp_path / 'leaf.py').write_text("_base_ = ['./' + 'base.py'] + []\n" + DATA.format(path=path, keys=''))
+    config = Config.fromfile(tmp_path / 'leaf.py')
+    prepare(config)
+    assert config.model.bbox_head.num_classes == 2
+
+
+def test_pure_python_configs_are_prepared(tmp_path, path):
+    (tmp_path / '__init__.py').write_text('')
+    (tmp_path / 'base.py').write_text(HEAD_DICT.format(number=80))
+    text = 'from mmengine.config import read_base\nwith read_base():\n    from .base import *\n'
+    (tmp_path / 'leaf.py').write_text(text + DATA.format(path=path, keys=''))
+    config = Config.fromfile(tmp_path / 'leaf.py')
+    prepare(config)
+    assert config.model.bbox_head.num_classes == 2
+
+
+def test_credentials_in_variables_of_a_config_are_hidden_too(tmp_path, path):
+    text = f"""
+creds = dict(aws_secret_access_key='TOPSECRETVALUE')
+token = 'TOKENVALUE'
+train_dataset = dict(type='DeepLakeDataset', deeplake_path={path!r},
+                     deeplake_credentials=dict(token=token, creds=creds))
+train_dataloader = dict(dataset=train_dataset)
+"""
+    config = _config(tmp_path, text)
+    prepare(config, ('train',))
+    config.dump(tmp_path / 'dumped.py')
+    for secret in ('TOPSECRETVALUE', 'TOKENVALUE'):
+        assert secret not in (tmp_path / 'dumped.py').read_text()
+        assert secret not in config.pretty_text
+    assert config.train_dataset.deeplake_credentials.startswith('vault:')
+
+
+def test_a_dataset_of_another_kind_must_state_the_same_classes(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys=''))
+    config.train_dataloader = dict(dataset=dict(type='RepeatDataset', times=2, dataset=dict(type='CocoDataset')))
+    with pytest.raises(ConfigError, match=r"train_dataloader.dataset.dataset expected the classes .*\['cat', 'dog'\]"):
+        prepare(config)
+    config.train_dataloader.dataset.dataset.metainfo = dict(classes=('cat', 'dog'))
+    prepare(config)
+    assert config.model.bbox_head.num_classes == 2
+
+
+def test_one_metric_over_several_datasets_is_refused(tmp_path, path):
+    config = _config(tmp_path, DATA.format(path=path, keys=''))
+    member = dict(type='DeepLakeDataset', deeplake_path=path)
+    config.val_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=[member, member]))
+    with pytest.raises(ConfigError, match='val_evaluator expected one dataset'):
+        prepare(config)

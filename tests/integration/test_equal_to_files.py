@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from .conftest import LOAD
-from .small_runs import DETECTOR, TRAIN_PIPELINE, evaluate_predictions, random_predictions, train_losses
+from .small_runs import TRAIN_PIPELINE, evaluate_predictions, random_predictions, train_losses
 
 FILTERS = (None, dict(filter_empty_gt=True, min_size=32), dict(filter_empty_gt=True), dict(min_size=64))
 SOURCES = ('pair', 'bccd')
@@ -138,7 +138,3 @@ def test_segmentation_evaluation_gives_the_same_twelve_numbers_as_the_json(pair)
     ours = dict(type='DeepLakeCocoMetric', metric='segm')
     assert evaluate_predictions(ours, pair.deeplake(test_mode=True), predictions).tolist() == expected.tolist()
     assert expected[0] > 0.01
-
-
-def test_the_detector_of_these_tests_is_a_stock_one():
-    assert DETECTOR.startswith('mmdet::')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from tests.support.datasets import write_dataset
 
 from .small_runs import TRAIN_PIPELINE, train_losses

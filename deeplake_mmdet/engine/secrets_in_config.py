@@ -1,0 +1,63 @@
+"""No credential stays in a config: MMEngine copies it into the work dir, the log, every checkpoint and the tracker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from typing import Any
+
+from deeplake_mmdet.config.credentials import Credentials, stash
+from deeplake_mmdet.errors import ConfigError
+
+_KEY = 'deeplake_credentials'
+
+
+def hide_credentials(config: Any) -> None:
+    """Replace all credentials by references into the vault, wherever in the config they stand.
+
+    Configs often build a dataset from variables (``train_dataset = dict(…)``, ``creds = dict(…)``), which stay in the
+    config as keys of their own. So every ``deeplake_credentials`` is replaced, and every string that is one of their
+    secrets.
+
+    Args:
+        config: An MMEngine config; changed in place.
+
+    Raises:
+        ConfigError: Credentials of a wrong form.
+    """
+    hidden: set[str] = set()
+    for key, node in list(_mappings('', config)):
+        try:
+            credentials = Credentials.from_config(node.get(_KEY))
+        except ConfigError as error:
+            raise ConfigError(f'{key.lstrip(".")}: {error}') from None
+        if credentials:
+            node[_KEY] = stash(credentials)
+            hidden |= credentials.secrets()
+    _blank(config, hidden)
+
+
+def _mappings(key: str, node: Any) -> Iterator[tuple[str, MutableMapping[str, Any]]]:
+    """Every mapping that holds credentials, with its key."""
+    if hasattr(node, 'items'):
+        if _KEY in node:
+            yield key, node
+        for name, child in list(node.items()):
+            yield from _mappings(f'{key}.{name}', child)
+    elif isinstance(node, (list, tuple)):
+        for i, child in enumerate(node):
+            yield from _mappings(f'{key}.{i}', child)
+
+
+def _blank(node: Any, hidden: set[str]) -> Any:
+    """`node` with every hidden string replaced; mappings and lists are changed in place."""
+    if isinstance(node, str):
+        return '***' if node in hidden else node
+    if hasattr(node, 'items'):
+        for name, child in list(node.items()):
+            if name != _KEY:
+                node[name] = _blank(child, hidden)
+    elif isinstance(node, list):
+        node[:] = [_blank(child, hidden) for child in node]
+    elif type(node) is tuple:
+        return tuple(_blank(child, hidden) for child in node)
+    return node

@@ -1,0 +1,71 @@
+"""What a column's type says: which kind it is, which role it can play, which box format it declares."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+from deeplake_mmdet.config.box_format import BoxFormat
+from deeplake_mmdet.config.tensor_roles import COCO_SEGMENTATION
+
+_DTYPES = ('float32', 'float64', 'float16', 'int16', 'int32', 'int64', 'uint16', 'uint32', 'uint8')
+_ONE_AN_IMAGE = ('img_id', 'height', 'width')
+_ONE_AN_OBJECT = ('gt_iscrowd', 'gt_difficult', 'gt_ignore', 'gt_areas')
+# What a role needs, in words, for messages.
+NEEDS = {
+    'img': 'images, or arrays of pixels',
+    'gt_masks': f'text with the metadata format={COCO_SEGMENTATION!r}',
+    **dict.fromkeys(_ONE_AN_IMAGE, 'one value an image'),
+    **dict.fromkeys(_ONE_AN_OBJECT, 'a one-dimensional array of numbers, one an object'),
+}
+
+
+def kind_of(dtype: Any) -> str:
+    """Deep Lake's name of a type: ``Image``, ``BoundingBox``, ``ClassLabel``, ``Text``, ``Generic``, …"""
+    name = str(getattr(dtype, 'kind', None)).rpartition('.')[2]
+    if name == 'Nullable':
+        # What is wrapped shows in the text form only, e.g. nullable[kind=bbox, …].
+        for short, long in (('kind=bbox', 'BoundingBox'), ('kind=class_label', 'ClassLabel')):
+            if short in str(dtype):
+                return long
+    return name
+
+
+def can_play(role: str, column: Any, dtype: Any) -> bool:
+    """Whether a column's form allows a role; for a role without demands of form, always.
+
+    Args:
+        role: A key of ``deeplake_tensors``.
+        column: The Deep Lake column, for its metadata.
+        dtype: Its type.
+    """
+    dimensions = len(getattr(dtype, 'shape', ()))
+    is_text = 'text' in str(getattr(dtype, 'data_type', ''))
+    if role == 'img':
+        return kind_of(dtype) in ('Image', 'Link', 'Generic') and dimensions >= 2
+    if role == 'gt_masks':
+        return ''.join(metadata_of(column, 'format', str) or ()) == COCO_SEGMENTATION
+    if role in _ONE_AN_OBJECT:
+        return dimensions == 1 and not is_text
+    if role in _ONE_AN_IMAGE:
+        return dimensions == 0 and (role == 'img_id' or not is_text)
+    return True
+
+
+def metadata_of(column: Any, key: str, convert: type) -> tuple[Any, ...] | None:
+    """A list in a column's metadata, or None if it is not there."""
+    metadata = column.metadata
+    value = metadata[key] if key in list(metadata.keys()) else None
+    return None if value is None else tuple(convert(item) for item in value)
+
+
+def declared_format(dtype: Any, column: Any) -> BoxFormat | None:
+    """What a box column declares: by its type (recoverable only by comparing types), else by its metadata."""
+    from deeplake import types as T
+
+    for wrap in (lambda inner: inner, T.Nullable):
+        for number, mode, unit in itertools.product(_DTYPES, ('ltwh', 'ltrb', 'ccwh'), ('pixel', 'fractional', None)):
+            if dtype == wrap(T.BoundingBox(number, mode, unit)):
+                return BoxFormat(mode.upper(), unit or 'pixel')
+    coords = column.metadata['coords'] if 'coords' in list(column.metadata.keys()) else None
+    return BoxFormat.from_config(dict(coords)) if coords else None
