@@ -1,4 +1,4 @@
-_base_ = '../_base_/rtmdet_narrow.py'
+_base_ = '../_base_/rtmdet_narrow_crops.py'
 train_dataloader = dict(dataset=dict(deeplake_path='data/bccd', deeplake_view_id='trainval'))
 val_dataloader = dict(dataset=dict(deeplake_path='data/bccd', deeplake_view_id='test'))
 test_dataloader = val_dataloader

@@ -36,7 +36,7 @@ CATEGORIES: list[dict[str, Any]] = [
 
 
 def make_demo(
-    path: str | Path, *, seed: int = 0, train: int = 180, val: int = 60, overwrite: bool = False
+    path: str | Path, *, seed: int = 0, train: int = 240, val: int = 60, overwrite: bool = False
 ) -> ConversionReport:
     """Makes the demo dataset, with the columns of a COCO dataset and the saved views 'train' and 'val'.
 

@@ -76,8 +76,10 @@ def _fit_class_weights(node: MutableMapping[str, Any], old: int, new: int) -> No
 def inherited_numbers(filename: str | None) -> dict[str, int] | None:
     """The numbers of classes that a config file inherits from its ``_base_`` files, by dotted key.
 
-    None where that cannot be told, because the config inherits by Python imports (``read_base()``).
+    None where that cannot be told: the config inherits by Python imports (``read_base()``), or its file is gone.
     """
+    if filename and not os.path.isfile(filename):
+        return None
     tree = _parsed(filename)
     if any('read_base' in ast.dump(node) for node in tree.body if isinstance(node, ast.With)):
         return None
@@ -115,7 +117,7 @@ def _keys_below(key: str, node: ast.expr) -> Iterator[str]:
 
 
 def _parsed(filename: str | None) -> ast.Module:
-    if not filename or not filename.endswith('.py') or not os.path.isfile(filename):  # e.g. Config.fromstring
+    if not filename or not filename.endswith('.py') or not os.path.isfile(filename):
         return ast.Module(body=[], type_ignores=[])
     with open(filename, encoding='utf-8') as file:
         return ast.parse(file.read())

@@ -57,8 +57,8 @@ def test_an_image_does_not_depend_on_how_many_there_are(tmp_path, rows):
 def test_the_views_split_the_dataset(demo, rows):
     dataset = deeplake.open_read_only(str(demo[0]))
     names = {view: [row['file_name'] for row in rows(demo[0], view)] for view in ('train', 'val')}
-    assert (len(names['train']), len(names['val'])) == (180, 60) and len(dataset) == 240
-    assert len(set(names['train'] + names['val'])) == 240 and dataset['img_id'][:].tolist() == list(range(1, 241))
+    assert (len(names['train']), len(names['val'])) == (240, 60) and len(dataset) == 300
+    assert len(set(names['train'] + names['val'])) == 300 and dataset['img_id'][:].tolist() == list(range(1, 301))
 
 
 def test_classes_are_imbalanced_and_all_are_in_both_views(demo, rows):
