@@ -5,7 +5,8 @@
 
 It writes the same annotations in both forms (a COCO JSON with polygons, a Deep Lake dataset with the same polygons),
 then builds each dataset several times, in turn, each time in a fresh process. Time and memory are those of building the
-dataset; importing MMDetection is over by then and is not counted. Images are stand-ins of a few bytes, which neither
+dataset; importing MMDetection and Deep Lake is over by then and is not
+counted. Images are stand-ins of a few bytes, which neither
 side reads.
 """
 
@@ -91,6 +92,8 @@ def resident_mib(key: str = 'VmRSS') -> float:
 def measure(side: str, folder: Path) -> dict[str, float]:
     """Build one dataset in this process; returns seconds, MiB added at most, its length and the images read."""
     from mmdet.datasets import CocoDataset
+
+    import deeplake  # noqa: F401
 
     import deeplake_mmdet
 

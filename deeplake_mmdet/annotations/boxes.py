@@ -28,22 +28,32 @@ def to_xywh(boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray) -> np.n
     Returns:
         float64 array of shape (M, 4). For LTWH pixels these are the stored numbers.
     """
-    a, b, c, d = _absolute(boxes, box_format, sizes)
-    if box_format.mode == 'LTRB':
-        return np.stack([a, b, c - a, d - b], axis=-1)
-    if box_format.mode == 'CCWH':
-        return np.stack([a - c / 2, b - d / 2, c, d], axis=-1)
-    return np.stack([a, b, c, d], axis=-1)
+    return np.stack(xywh_parts(boxes, box_format, sizes), axis=-1)
 
 
 def to_xyxy(boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray) -> np.ndarray:
     """Left, top, right, bottom in absolute pixels; arguments and result as in `to_xywh`."""
+    return np.stack(xyxy_parts(boxes, box_format, sizes), axis=-1)
+
+
+def xywh_parts(boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The four columns of `to_xywh`, each float64 of shape (M,); not copied where they are stored so."""
     a, b, c, d = _absolute(boxes, box_format, sizes)
     if box_format.mode == 'LTRB':
-        return np.stack([a, b, c, d], axis=-1)
+        return a, b, c - a, d - b
     if box_format.mode == 'CCWH':
-        return np.stack([a - c / 2, b - d / 2, a + c / 2, b + d / 2], axis=-1)
-    return np.stack([a, b, a + c, b + d], axis=-1)
+        return a - c / 2, b - d / 2, c, d
+    return a, b, c, d
+
+
+def xyxy_parts(boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The four columns of `to_xyxy`, as `xywh_parts`."""
+    a, b, c, d = _absolute(boxes, box_format, sizes)
+    if box_format.mode == 'LTRB':
+        return a, b, c, d
+    if box_format.mode == 'CCWH':
+        return a - c / 2, b - d / 2, a + c / 2, b + d / 2
+    return a, b, a + c, b + d
 
 
 def _absolute(boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -82,7 +92,7 @@ class Fit:
 
 def fit(boxes: np.ndarray, box_format: BoxFormat, sizes: np.ndarray) -> Fit:
     """Check one reading against the images; arguments as in `to_xywh`."""
-    x1, y1, x2, y2 = to_xyxy(boxes, box_format, sizes).T
+    x1, y1, x2, y2 = xyxy_parts(boxes, box_format, sizes)
     height, width = np.asarray(sizes).T
     outside = (
         (x1 < -_TOLERANCE_PX) | (y1 < -_TOLERANCE_PX) | (x2 > width + _TOLERANCE_PX) | (y2 > height + _TOLERANCE_PX)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from deeplake_mmdet.annotations.box_reading import choose_format, trust_in, verify_format
-from deeplake_mmdet.annotations.boxes import to_xywh
+from deeplake_mmdet.annotations.boxes import xywh_parts
 from deeplake_mmdet.annotations.index import AnnotationIndex
 from deeplake_mmdet.annotations.labels import class_names, map_labels
 from deeplake_mmdet.annotations.ragged import Place, read_flat
@@ -16,6 +16,8 @@ from deeplake_mmdet.config.box_format import BoxFormat
 from deeplake_mmdet.errors import AnnotationError
 from deeplake_mmdet.source.columns import ColumnMap
 from deeplake_mmdet.source.handle import SourceHandle
+
+_PER_OBJECT = ('gt_bboxes', 'gt_labels', 'gt_areas', 'gt_iscrowd', 'gt_difficult', 'gt_ignore')
 
 
 def build_index(
@@ -46,34 +48,78 @@ def build_index(
         ConfigError: See `deeplake_mmdet.annotations.labels.class_names`.
         SourceError: The storage failed.
     """
-    rows = source.rows
     names = class_names(columns.class_names, classes)
-    boxes, offsets = read_flat(source, columns['gt_bboxes'], 4)
-    place = Place(columns['gt_bboxes'], rows, offsets)
-    _refuse_nan(boxes, place, 'box')
-    labels = _per_object(source, columns, 'gt_labels', offsets)
+    objects = _Objects(source, columns)
+    boxes, offsets = objects.boxes, objects.offsets
     sizes = image_sizes(source, columns)
     complete_sizes(sizes)
     reading, remarks = choose_format(columns, box_format)
     object_sizes = np.repeat(sizes, np.diff(offsets), axis=0)
+    place = objects.place('gt_bboxes')
     remarks += verify_format(boxes, reading, object_sizes, place, trust_in(columns, box_format))
-    xywh = None if columns.get('gt_areas') else to_xywh(boxes, reading, object_sizes)
     index = AnnotationIndex(
-        rows=rows,
+        rows=source.rows,
         img_ids=_img_ids(source, columns),
         sizes=sizes,
         offsets=offsets,
         boxes=boxes,
         box_format=reading,
-        labels=map_labels(labels, columns.class_names, names, Place(columns['gt_labels'], rows, offsets)),
+        labels=map_labels(objects.values('gt_labels'), columns.class_names, names, objects.place('gt_labels')),
         classes=names,
         category_ids=_category_ids(columns, names),
-        areas=_areas(source, columns, offsets) if xywh is None else xywh[:, 2] * xywh[:, 3],
-        crowd=_flags(source, columns, 'gt_iscrowd', offsets),
-        difficult=_flags(source, columns, 'gt_difficult', offsets),
-        ignored=_flags(source, columns, 'gt_ignore', offsets),
+        areas=objects.areas(reading, object_sizes),
+        crowd=objects.flags('gt_iscrowd'),
+        difficult=objects.flags('gt_difficult'),
+        ignored=objects.flags('gt_ignore'),
     )
     return index, remarks
+
+
+class _Objects:
+    """All columns of one entry an object, read together and checked against each other."""
+
+    def __init__(self, source: SourceHandle, columns: ColumnMap) -> None:
+        self._source, self._columns = source, columns
+        widths = {columns[role]: 4 if role == 'gt_bboxes' else None for role in _PER_OBJECT if columns.get(role)}
+        self._read = read_flat(source, widths)
+        self.boxes, self.offsets = self._read[columns['gt_bboxes']]
+        _refuse_nan(self.boxes, self.place('gt_bboxes'), 'box')
+
+    def place(self, role: str) -> Place:
+        """Names the row of an object."""
+        return Place(self._columns[role], self._source.rows, self.offsets)
+
+    def values(self, role: str) -> np.ndarray:
+        """One value an object, (M,).
+
+        Raises:
+            AnnotationError: A row holds more or fewer than it has boxes.
+        """
+        column = self._columns[role]
+        values, offsets = self._read[column]
+        wrong = np.flatnonzero(offsets != self.offsets)
+        if len(wrong):
+            differing = np.flatnonzero(np.diff(offsets) != np.diff(self.offsets))
+            row = differing[0]
+            raise AnnotationError(
+                f'Row {int(self._source.rows[row])}: expected as many values in {column!r} as boxes in '
+                f'{self._columns["gt_bboxes"]!r}, but got {np.diff(offsets)[row]} and {np.diff(self.offsets)[row]}. '
+                f'{len(differing)} rows are affected in all: correct them, or leave them out by a query.'
+            )
+        return values
+
+    def flags(self, role: str) -> np.ndarray:
+        """The same as bool; all False where there is no such column."""
+        return self.values(role).astype(bool) if self._columns.get(role) else np.zeros(len(self.boxes), bool)
+
+    def areas(self, reading: BoxFormat, sizes: np.ndarray) -> np.ndarray:
+        """Annotated areas, else those of the boxes; float64 (M,)."""
+        if self._columns.get('gt_areas') is None:
+            _, _, width, height = xywh_parts(self.boxes, reading, sizes)
+            return width * height
+        areas = self.values('gt_areas').astype(np.float64)
+        _refuse_nan(areas[:, None], self.place('gt_areas'), 'area')
+        return areas
 
 
 def _refuse_nan(values: np.ndarray, place: Place, what: str) -> None:
@@ -85,32 +131,6 @@ def _refuse_nan(values: np.ndarray, place: Place, what: str) -> None:
             f'{place(wrong[0])}: expected finite numbers, but got the {what} {values[wrong[0]].tolist()}. '
             f'{len(wrong)} objects are affected in all: correct them, or leave their rows out by a query.'
         )
-
-
-def _per_object(source: SourceHandle, columns: ColumnMap, role: str, offsets: np.ndarray) -> np.ndarray:
-    """A column with one value an object, checked against the number of boxes in each row."""
-    values, own = read_flat(source, columns[role], None)
-    wrong = np.flatnonzero(np.diff(own) != np.diff(offsets))
-    if len(wrong):
-        row = wrong[0]
-        raise AnnotationError(
-            f'Row {int(source.rows[row])}: expected as many values in {columns[role]!r} as boxes in '
-            f'{columns["gt_bboxes"]!r}, but got {np.diff(own)[row]} and {np.diff(offsets)[row]}. '
-            f'{len(wrong)} rows are affected in all: correct them, or leave them out by a query.'
-        )
-    return values
-
-
-def _flags(source: SourceHandle, columns: ColumnMap, role: str, offsets: np.ndarray) -> np.ndarray:
-    if columns.get(role) is None:
-        return np.zeros(int(offsets[-1]), bool)
-    return _per_object(source, columns, role, offsets).astype(bool)
-
-
-def _areas(source: SourceHandle, columns: ColumnMap, offsets: np.ndarray) -> np.ndarray:
-    areas = _per_object(source, columns, 'gt_areas', offsets).astype(np.float64)
-    _refuse_nan(areas[:, None], Place(columns['gt_areas'], source.rows, offsets), 'area')
-    return areas
 
 
 def _img_ids(source: SourceHandle, columns: ColumnMap) -> np.ndarray | list[str]:

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import numpy as np
 
-from deeplake_mmdet.annotations.boxes import to_xywh, to_xyxy
+from deeplake_mmdet.annotations.boxes import to_xywh, to_xyxy, xywh_parts
 from deeplake_mmdet.config.box_format import BoxFormat
 
 
@@ -84,8 +84,9 @@ class AnnotationIndex:
         As `CocoDataset` chooses: the class is asked for, the annotation is not marked as ignored, its area is
         positive, it is at least one pixel wide and high, and part of it lies in the image.
         """
-        height, width = self.sizes[self.image_of].T
-        x, y, w, h = self.xywh(slice(None)).T
+        sizes = self.sizes[self.image_of]
+        height, width = sizes.T
+        x, y, w, h = xywh_parts(self.boxes, self.box_format, sizes)
         inside_w = np.minimum(x + w, width) - np.maximum(x, 0)
         inside_h = np.minimum(y + h, height) - np.maximum(y, 0)
         inside = np.maximum(inside_w, 0) * np.maximum(inside_h, 0) != 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,34 +10,38 @@ import numpy as np
 from deeplake_mmdet.errors import AnnotationError
 from deeplake_mmdet.source.handle import SourceHandle
 
-_STEP = 50_000
+_STEP = 250_000  # rows at a time
 
 
-def read_flat(source: SourceHandle, column: str, width: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Read a column of one array a row.
+def read_flat(source: SourceHandle, widths: Mapping[str, int | None]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read columns of one array a row, side by side.
 
     Args:
         source: The dataset.
-        column: Name of the column.
-        width: Numbers an object: 4 for boxes; None for one number an object.
+        widths: Name of each column and its numbers an object: 4 for boxes; None for one number an object.
 
     Returns:
-        The values, shape (M, width) or (M,), dtype as stored; and int64 offsets of shape (N + 1,).
+        For each column its values, shape (M, width) or (M,), dtype as stored; and int64 offsets of shape (N + 1,).
 
     Raises:
         AnnotationError: A row's array has not `width` numbers an object.
+        SourceError: The storage failed.
     """
-    rows = source.rows
-    parts: list[np.ndarray] = []
-    counts: list[np.ndarray] = []
-    for start in range(0, len(rows), _STEP):
-        stop = min(start + _STEP, len(rows))
-        values = source.read_column(column, start, stop)
-        flat, lengths = _flatten(values, width) or _flatten_one_by_one(values, column, width, rows[start:stop])
-        parts.append(flat)
-        counts.append(lengths)
-    flat = np.concatenate(parts) if parts else _nothing(width)
-    return flat, np.concatenate([[0], np.cumsum(np.concatenate(counts))]) if counts else np.zeros(1, np.int64)
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {column: [] for column in widths}
+    for start in range(0, len(source), _STEP):
+        stop = min(start + _STEP, len(source))
+        read = source.read_columns(list(widths), start, stop)
+        for (column, width), values in zip(widths.items(), read, strict=True):
+            part = _flatten(values, width) or _flatten_one_by_one(values, column, width, source.rows[start:stop])
+            parts[column].append(part)
+    return {column: _joined(parts[column], width) for column, width in widths.items()}
+
+
+def _joined(parts: list[tuple[np.ndarray, np.ndarray]], width: int | None) -> tuple[np.ndarray, np.ndarray]:
+    if not parts:
+        return _nothing(width), np.zeros(1, np.int64)
+    flat = parts[0][0] if len(parts) == 1 else np.concatenate([part for part, _ in parts])
+    return flat, np.concatenate([[0], np.cumsum(np.concatenate([counts for _, counts in parts]))])
 
 
 def _nothing(width: int | None) -> np.ndarray:

@@ -143,7 +143,7 @@ class DeepLakeDataset(BaseDetDataset):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        if self._fully_initialized:
+        if self._fully_initialized and self.source.revision.digest:
             self._announce()
 
     # What was opened
@@ -182,6 +182,9 @@ class DeepLakeDataset(BaseDetDataset):
         info = copy.deepcopy(self._metainfo)
         info['classes'] = class_names(self.columns.class_names, self._metainfo.get('classes'))
         info.setdefault('palette', palette(len(info['classes'])))
+        if self._fully_initialized and not self.source.revision.digest:
+            self.source.with_digest(self.index.digest)
+            self._announce()
         info['deeplake'] = self.source.revision.to_strings()
         return info
 
@@ -204,7 +207,6 @@ class DeepLakeDataset(BaseDetDataset):
             box_format=self._spec.bbox_format,
             complete_sizes=lambda sizes: self._faults.complete_sizes(sizes, source.rows),
         )
-        source.with_digest(self._index.digest)
         self._order, counts = filtered(self._index, None if self.test_mode else self.filter_cfg)
         self._order = subset(self._order, self._indices)
         if self.test_mode and self._faults.skip:
@@ -212,7 +214,6 @@ class DeepLakeDataset(BaseDetDataset):
             self._order = self._order[np.array(readable, bool)]
         check_not_empty(self._order, self._index, counts, source)
         self._fully_initialized = True
-        self._announce()
         self._log_summary(remarks, counts)
 
     def _announce(self) -> None:
@@ -222,12 +223,14 @@ class DeepLakeDataset(BaseDetDataset):
     def _log_summary(self, remarks: Sequence[str], counts: Mapping[str, int]) -> None:
         assert self._index is not None
         index = self._index
-        objects = np.isin(index.image_of, self._order)
-        empty = int(np.sum(np.bincount(index.image_of[objects & index.usable], minlength=len(index))[self._order] == 0))
+        image_of, asked_for = index.image_of, index.labels >= 0
+        empty = int(np.sum(np.bincount(image_of[asked_for], minlength=len(index))[self._order] == 0))
+        sampled = np.zeros(len(index), bool)
+        sampled[self._order] = True
         filters = ''.join(f', {count} removed by {name}' for name, count in counts.items() if count)
         lines = [
             f'DeepLakeDataset: {self.source.revision}: {len(self._order)} images ({empty} without a box{filters}), '
-            f'boxes {names_of(index.classes, index.labels[objects & index.usable])}',
+            f'boxes {names_of(index.classes, index.labels[asked_for & sampled[image_of]])}',
             *remarks,
         ]
         for line in lines:

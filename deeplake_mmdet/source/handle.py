@@ -145,24 +145,30 @@ class SourceHandle:
         return self._persist(lambda end: self._rows(column, rows, end), f'column {column!r}, row {shown}')
 
     def read_column(self, column: str, start: int, stop: int) -> Any:
-        """Consecutive values of one column of the selection.
+        """Consecutive values of one column of the selection; see `read_columns`."""
+        return self.read_columns([column], start, stop)[0]
+
+    def read_columns(self, columns: Sequence[str], start: int, stop: int) -> list[Any]:
+        """Consecutive values of some columns of the selection, fetched side by side.
 
         Args:
-            column: Name of the column.
+            columns: Names of the columns.
             start, stop: Positions in `rows`.
 
         Returns:
-            One item a row: a list, or one array where all items are of one shape.
+            For each column one item a row: a list, or one array where all items are of one shape.
 
         Raises:
             SourceError: The storage failed, also after the dataset was opened again.
         """
 
-        def once(end: float) -> Any:
-            values = self.selection()[column]
-            return wait(values.get_async(slice(start, stop)), 'Reading', _left(end))
+        def once(end: float) -> list[Any]:
+            selection = self.selection()
+            values = [selection[column] for column in columns]
+            futures = [column.get_async(slice(start, stop)) for column in values]
+            return [wait(future, 'Reading', _left(end)) for future in futures]
 
-        return self._persist(once, f'column {column!r}', QUERY_DEADLINE_S)
+        return self._persist(once, f'column {", ".join(map(repr, columns))}', QUERY_DEADLINE_S)
 
     def image_shapes(self, column: str) -> Any:
         """Shapes of all images of the selection, from the chunks' headers: height, width, channels.

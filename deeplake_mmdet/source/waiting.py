@@ -46,7 +46,7 @@ def wait(future: Any, what: str, deadline_s: float = math.inf) -> Any:
                     'endpoint.'
                 )
             time.sleep(pause)
-            pause = min(2 * pause, 0.005)
+            pause = min(2 * pause, 0.002)
     except BaseException:  # Ctrl-C too
         future.cancel()
         raise
