@@ -91,9 +91,8 @@ def resident_mib(key: str = 'VmRSS') -> float:
 
 def measure(side: str, folder: Path) -> dict[str, float]:
     """Build one dataset in this process; returns seconds, MiB added at most, its length and the images read."""
-    from mmdet.datasets import CocoDataset
-
     import deeplake  # noqa: F401
+    from mmdet.datasets import CocoDataset
 
     import deeplake_mmdet
 
