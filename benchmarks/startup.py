@@ -5,9 +5,8 @@
 
 It writes the same annotations in both forms (a COCO JSON with polygons, a Deep Lake dataset with the same polygons),
 then builds each dataset several times, in turn, each time in a fresh process. Time and memory are those of building the
-dataset; importing MMDetection and Deep Lake is over by then and is not
-counted. Images are stand-ins of a few bytes, which neither
-side reads.
+dataset; importing MMDetection and Deep Lake is over by then and is not counted. Images are stand-ins of a few bytes,
+which neither side reads; the polygons have as many points as make the JSON as large as COCO's (448 MB).
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 CATEGORIES = [{'id': 1 + i + i // 10, 'name': f'class_{i:02d}', 'supercategory': 'thing'} for i in range(80)]
+POINTS = 23  # of each polygon
 SIDES = ('CocoDataset', 'DeepLakeDataset')
 
 
@@ -39,7 +39,7 @@ def rows(images: int, boxes: int) -> Iterator[tuple[dict, list[dict]]]:
         info = {'id': i * 4 + 9, 'file_name': f'{i:012d}.jpg', 'height': height, 'width': width}
         corner = rng.uniform(0, [width * 0.7, height * 0.7], (counts[i], 2)).round(2)
         size = rng.uniform(4, [width * 0.3, height * 0.3], (counts[i], 2)).round(2)
-        turns = np.sort(rng.uniform(0, 2 * np.pi, (counts[i], 20)), axis=1)
+        turns = np.sort(rng.uniform(0, 2 * np.pi, (counts[i], POINTS)), axis=1)
         annotations = []
         for (x, y), (w, h), turn in zip(corner.tolist(), size.tolist(), turns, strict=True):
             ring = np.stack([x + w / 2 + w / 2 * np.cos(turn), y + h / 2 + h / 2 * np.sin(turn)], axis=1)

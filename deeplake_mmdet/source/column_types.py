@@ -42,7 +42,9 @@ def can_play(role: str, column: Any, dtype: Any) -> bool:
     dimensions = len(getattr(dtype, 'shape', ()))
     is_text = 'text' in str(getattr(dtype, 'data_type', ''))
     if role == 'img':
-        return kind_of(dtype) in ('Image', 'Link', 'Generic') and dimensions >= 2
+        # Deep Lake gives no bytes of a nullable compressed image.
+        pixels = kind_of(dtype) in ('Generic', 'Nullable') and getattr(dtype, 'sample_compression', None) is None
+        return (pixels or kind_of(dtype) in ('Image', 'Link')) and dimensions >= 2
     if role == 'gt_masks':
         return ''.join(metadata_of(column, 'format', str) or ()) == COCO_SEGMENTATION
     if role in _ONE_AN_OBJECT:
