@@ -11,7 +11,10 @@ from typing import Any
 
 _MODULES = {
     'DATASETS': {'DeepLakeDataset': 'deeplake_mmdet.datasets.deeplake_dataset'},
-    'METRICS': {'DeepLakeCocoMetric': 'deeplake_mmdet.metrics.coco'},
+    'METRICS': {
+        'DeepLakeCocoMetric': 'deeplake_mmdet.metrics.coco',
+        'DeepLakeVOCMetric': 'deeplake_mmdet.metrics.voc',
+    },
 }
 
 

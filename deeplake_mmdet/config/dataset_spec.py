@@ -7,6 +7,7 @@ them is collected and raised together.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,8 @@ from deeplake_mmdet.errors import ConfigError
 
 LOADER_TYPES = ('auto', 'python', 'c++')
 ON_ERROR = ('raise', 'skip')
+
+_FROM = re.compile(r'\bfrom\s+"([^"]+)"\s*', re.IGNORECASE)
 
 # The keys of a dataset, in the order in which the documentation explains them.
 DATASET_KEYS = (
@@ -88,13 +91,16 @@ class DatasetSpec:
         problems: list[str] = []
         for key, value in config.items():
             problems += _unknown(key, value)
+        path, query = config.get('deeplake_path'), _text(problems, config, 'deeplake_query')
+        if query and not path:
+            path, query = _path_in_query(query)
         spec = cls(
-            location=_collect(problems, Location.parse, config.get('deeplake_path')),
+            location=_collect(problems, Location.parse, path),
             credentials=_collect(problems, Credentials.from_config, config.get('deeplake_credentials')),
             branch=_text(problems, config, 'deeplake_branch'),
             commit_id=_text(problems, config, 'deeplake_commit_id'),
             view_id=_text(problems, config, 'deeplake_view_id'),
-            query=_text(problems, config, 'deeplake_query'),
+            query=query,
             tensors=_collect(problems, _tensors, config.get('deeplake_tensors')),
             bbox_format=_collect(problems, BoxFormat.from_config, config.get('deeplake_bbox_format')),
             loader_type=_choice(problems, config, 'deeplake_dataloader_type', LOADER_TYPES),
@@ -103,6 +109,14 @@ class DatasetSpec:
         if problems:
             raise ConfigError('\n'.join(problems))
         return spec
+
+
+def _path_in_query(query: str) -> tuple[str | None, str]:
+    """The dataset that a query names itself, ``select * from "s3://bucket/dataset" where …``, and the rest of it."""
+    sources = _FROM.findall(query)
+    if len(sources) != 1:
+        return None, query
+    return sources[0], _FROM.sub('', query)
 
 
 def _collect(problems: list[str], read: Any, value: Any) -> Any:

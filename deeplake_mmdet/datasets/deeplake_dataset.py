@@ -63,7 +63,8 @@ class DeepLakeDataset(BaseDetDataset):
         on_error (str): ``'raise'`` or ``'skip'`` for images that cannot be read. Skipped training images are replaced
             by the next readable one; skipped evaluation images are found and left out before evaluation begins.
         metainfo (dict, optional): ``classes`` selects and orders classes by name; defaults to all of the dataset's.
-        filter_cfg (dict, optional): ``filter_empty_gt`` and ``min_size``, as in `CocoDataset`; not used in test mode.
+        filter_cfg (dict, optional): ``filter_empty_gt``, ``min_size`` and ``bbox_min_size``, as in `CocoDataset` and
+            `VOCDataset`; not used in test mode.
         indices (int or Sequence[int], optional): Use only the first few, or these, samples.
         pipeline (list): Transforms.
         test_mode (bool): Whether this is for evaluation.
@@ -278,8 +279,9 @@ class DeepLakeDataset(BaseDetDataset):
     def _instances(self, image: int) -> list[dict[str, Any]]:
         index = self.index
         objects = index.objects_of(image)
-        ignore = (index.crowd[objects] | index.difficult[objects]).astype(int).tolist()
-        boxes = index.xyxy(objects, image).tolist()
+        xyxy = index.xyxy(objects, image)
+        ignored = index.crowd[objects] | index.difficult[objects] | self._too_small(xyxy)
+        ignore, boxes = ignored.astype(int).tolist(), xyxy.tolist()
         labels = index.labels[objects].tolist()
         instances = [
             {'ignore_flag': flag, 'bbox': box, 'bbox_label': label}
@@ -291,6 +293,11 @@ class DeepLakeDataset(BaseDetDataset):
                 if masks[place]:
                     instance['mask'] = masks[place]
         return instances
+
+    def _too_small(self, xyxy: np.ndarray) -> np.ndarray:
+        """Which boxes ``filter_cfg.bbox_min_size`` excludes from training, bool (m,)."""
+        least = 0 if self.test_mode else (self.filter_cfg or {}).get('bbox_min_size') or 0
+        return (xyxy[:, 2:] - xyxy[:, :2] < least).any(axis=1)
 
     def _wants_masks(self) -> bool:
         """Masks cost a read of storage each time, so they are read only if somebody uses them.
@@ -304,7 +311,7 @@ class DeepLakeDataset(BaseDetDataset):
             if wanted:
                 raise ColumnError(self._no_masks('The pipeline (with_mask=True)'))
             return False
-        return wanted or not steps or 'gt_masks' in self._spec.tensors
+        return wanted or not steps
 
     def _no_masks(self, who: str) -> str:
         return (

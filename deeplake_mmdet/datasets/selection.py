@@ -11,7 +11,8 @@ from deeplake_mmdet.annotations.index import AnnotationIndex
 from deeplake_mmdet.errors import ConfigError, EmptyDatasetError
 from deeplake_mmdet.source.handle import SourceHandle
 
-_FILTERS = ('filter_empty_gt', 'min_size')
+# `bbox_min_size`, as in MMDetection's `VOCDataset`, marks boxes as ignored and removes no image.
+_FILTERS = ('filter_empty_gt', 'min_size', 'bbox_min_size')
 
 
 def filtered(index: AnnotationIndex, filter_cfg: Mapping[str, Any] | None) -> tuple[np.ndarray, dict[str, int]]:

@@ -6,17 +6,17 @@ annotated ones. (`CocoMetric` without an annotation file recomputes areas as wid
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation.metrics import CocoMetric
 from mmdet.registry import METRICS
 
 from deeplake_mmdet.annotations.index import AnnotationIndex
-from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset, identity, open_datasets
-from deeplake_mmdet.datasets.image_uri import parse_uri
+from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
 from deeplake_mmdet.errors import ConfigError
+from deeplake_mmdet.metrics.evaluated_dataset import check_images_are_its_own, evaluated_dataset, images_of
 
 
 @METRICS.register_module(force=True)
@@ -49,14 +49,7 @@ class DeepLakeCocoMetric(CocoMetric):
 
     def process(self, data_batch: dict[str, Any], data_samples: list[dict[str, Any]]) -> None:
         """Collect the predictions of a batch; see `CocoMetric.process`."""
-        key = self._dataset().images.key
-        for sample in data_samples:
-            path = sample.get('img_path')
-            if path is not None and parse_uri(path)[0] != key:
-                raise ConfigError(
-                    f'DeepLakeCocoMetric got {path}, which is no image of {self._dataset().source.revision}. It '
-                    'evaluates one dataset: use MultiDatasetsEvaluator for several.'
-                )
+        check_images_are_its_own(self, evaluated_dataset(self), data_samples)
         # The base class asks for ground truth in the samples unless an API object is there.
         self._coco_api = self._coco_api or COCO()
         super().process(data_batch, data_samples)
@@ -70,50 +63,24 @@ class DeepLakeCocoMetric(CocoMetric):
         Returns:
             Metric name to value.
         """
-        dataset = self._dataset()
+        dataset = evaluated_dataset(self)
         img_ids = [truth['img_id'] for truth, _ in results]
-        if len(set(img_ids)) < len(img_ids):
-            raise ConfigError(
-                'DeepLakeCocoMetric got several predictions for one image. It evaluates one dataset, every image once: '
-                'use MultiDatasetsEvaluator for several datasets, and no RepeatDataset.'
-            )
-        self._coco_api = ground_truth(dataset, img_ids, masks='segm' in self.metrics)
+        images = images_of(self, dataset, img_ids)
+        self._coco_api = ground_truth(dataset, images, masks='segm' in self.metrics)
         self.cat_ids, self.img_ids = list(dataset.index.category_ids), img_ids
         return super().compute_metrics(results)
 
-    def _dataset(self) -> DeepLakeDataset:
-        meta = self.dataset_meta if isinstance(self.dataset_meta, dict) else {}
-        dataset = open_datasets.find(identity(meta.get('deeplake', {})))
-        if dataset is None:
-            raise ConfigError(
-                'DeepLakeCocoMetric expected the evaluated dataset to be one DeepLakeDataset of this process, but its '
-                f'metainfo has the keys {sorted(meta)}. Use CocoMetric for other datasets, and MultiDatasetsEvaluator '
-                'for several.'
-            )
-        return dataset
 
-
-def ground_truth(dataset: DeepLakeDataset, img_ids: list[Any], *, masks: bool) -> COCO:
+def ground_truth(dataset: DeepLakeDataset, images: Sequence[int], *, masks: bool) -> COCO:
     """The annotations of some images as a COCO API object.
 
     Args:
         dataset: The dataset.
-        img_ids: Ids of the images.
+        images: Places of the images in the dataset's index.
         masks: Whether segmentations are needed.
-
-    Raises:
-        ConfigError: An id is not in the dataset.
     """
     index = dataset.index
     ids = index.img_ids if isinstance(index.img_ids, list) else index.img_ids.tolist()
-    place = {img_id: image for image, img_id in enumerate(ids)}
-    unknown = [img_id for img_id in img_ids if img_id not in place]
-    if unknown:
-        raise ConfigError(
-            f'DeepLakeCocoMetric got predictions for images that are not in {dataset.source.revision}: '
-            f'img_id {unknown[:5]}. Evaluate the dataset that was predicted.'
-        )
-    images = np.asarray([place[img_id] for img_id in img_ids], np.int64)
     coco = COCO()
     coco.dataset = {
         'info': {},
@@ -131,7 +98,7 @@ def ground_truth(dataset: DeepLakeDataset, img_ids: list[Any], *, masks: bool) -
 
 
 def _annotations(
-    dataset: DeepLakeDataset, index: AnnotationIndex, ids: list[Any], images: np.ndarray, masks: bool
+    dataset: DeepLakeDataset, index: AnnotationIndex, ids: list[Any], images: Sequence[int], masks: bool
 ) -> list[dict[str, Any]]:
     boxes, areas = index.xywh(slice(None)).tolist(), index.areas.tolist()
     crowd = (index.crowd | index.difficult).astype(int).tolist()

@@ -119,7 +119,7 @@ def test_a_dataset_whose_filters_remove_all_says_which_removed_how_many(tmp_path
 
 def test_an_unknown_filter_is_refused(tmp_path):
     path = write_tiny(tmp_path / 'ds')
-    with pytest.raises(ConfigError, match=r'filter_empty_gt, min_size, but got \[.filter_emtpy_gt.\]'):
+    with pytest.raises(ConfigError, match=r'filter_empty_gt, min_size, bbox_min_size, but got \[.filter_emtpy_gt.\]'):
         DeepLakeDataset(deeplake_path=path, filter_cfg=dict(filter_emtpy_gt=True))
 
 

@@ -1,0 +1,108 @@
+"""Putting a Deep Lake dataset where a base config has its own, below whatever wraps it.
+
+A base config says how its data are augmented and repeated: `RepeatDataset`, `ClassBalancedDataset`, and
+`MultiImageMixDataset`, which splits the pipeline in two: the wrapped dataset loads, the wrapper mixes. All of that is
+kept; only the innermost dataset is replaced.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deeplake_mmdet.config.dicts import type_name
+from deeplake_mmdet.config.short_form.section import SplitRequest
+from deeplake_mmdet.errors import ConfigError
+
+# What a dataset of the base config has to say about the one in its place.
+_KEPT = ('pipeline', 'filter_cfg', 'test_mode', 'metainfo', 'indices', 'max_refetch', 'return_classes')
+_PINS = (
+    'deeplake_path',
+    'deeplake_branch',
+    'deeplake_commit_id',
+    'deeplake_view_id',
+    'deeplake_query',
+)
+
+
+def graft(tree: Mapping[str, Any], request: SplitRequest) -> dict[str, Any]:
+    """The dataset of a base's dataloader, with the requested ones in its innermost place.
+
+    Args:
+        tree: ``<split>_dataloader.dataset`` of the base config; not changed.
+        request: What ``data.<split>`` asks for.
+
+    Raises:
+        ConfigError: The base joins datasets of different pipelines, or names another Deep Lake dataset itself.
+    """
+    return _graft(copy.deepcopy(dict(tree)), request, f'{request.split}_dataloader.dataset')
+
+
+def _graft(node: dict[str, Any], request: SplitRequest, key: str) -> dict[str, Any]:
+    if isinstance(node.get('dataset'), Mapping):
+        if type_name(node) == 'MultiImageMixDataset':
+            request = _split_pipelines(node, request)
+        node['dataset'] = _graft(dict(node['dataset']), request, f'{key}.dataset')
+        return node
+    if isinstance(node.get('datasets'), Sequence):
+        return _graft(_one_of(node['datasets'], request, f'{key}.datasets'), request, key)
+    kept = {name: node[name] for name in _KEPT if name in node}
+    if request.split != 'train':
+        kept['test_mode'] = True
+    members = [{'type': 'DeepLakeDataset', **copy.deepcopy(kept), **member} for member in request.members]
+    for member in members:
+        _check_same(node, member, key, request.split)
+    return {'type': 'ConcatDataset', 'datasets': members} if request.concatenated else members[0]
+
+
+def _one_of(members: Sequence[Any], request: SplitRequest, key: str) -> dict[str, Any]:
+    """The dataset that stands for all datasets that a base joins, if they differ only in their files."""
+    bases = [dict(member) for member in members]
+    while any(isinstance(base.get('dataset'), Mapping) for base in bases):
+        bases = [dict(base['dataset']) if isinstance(base.get('dataset'), Mapping) else base for base in bases]
+    pipelines = [base.get('pipeline') for base in bases]
+    if any(pipeline != pipelines[0] for pipeline in pipelines):
+        raise ConfigError(
+            f'{key} joins datasets of different pipelines, so data.{request.split} cannot tell which one it replaces. '
+            f'Write {request.split}_dataloader in the long form.'
+        )
+    return bases[0]
+
+
+def _split_pipelines(wrapper: dict[str, Any], request: SplitRequest) -> SplitRequest:
+    """Give the loading steps of a whole pipeline to the wrapped dataset and the others to the wrapper, which mixes."""
+    given = [member['pipeline'] for member in request.members if 'pipeline' in member]
+    if not given:
+        return request
+    loads = [_leading_loads(pipeline) for pipeline in given]
+    rests = [list(pipeline)[len(load) :] for pipeline, load in zip(given, loads, strict=True)]
+    if len(given) < len(request.members) or any(rest != rests[0] for rest in rests):
+        raise ConfigError(
+            f'data.{request.split} gives its datasets different pipelines, but the base mixes images of all of them '
+            'in one MultiImageMixDataset. Give all the same pipeline, or none.'
+        )
+    wrapper['pipeline'] = rests[0]
+    members = []
+    for member, load in zip(request.members, loads, strict=True):
+        member = {name: value for name, value in member.items() if name != 'pipeline'}
+        members.append({**member, 'pipeline': load} if load else member)
+    return SplitRequest(request.split, tuple(members), request.concatenated, request.options)
+
+
+def _leading_loads(pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    loads = []
+    for step in pipeline:
+        if not type_name(step).startswith('Load'):
+            break
+        loads.append(step)
+    return loads
+
+
+def _check_same(node: Mapping[str, Any], member: Mapping[str, Any], key: str, split: str) -> None:
+    for name in _PINS:
+        if node.get(name) and node[name] != member.get(name):
+            raise ConfigError(
+                f'{key}.{name} is {node[name]!r}, but data.{split}.{name} is {member.get(name)!r}. Keep one: '
+                'the data section, or the dataloader in the long form.'
+            )
