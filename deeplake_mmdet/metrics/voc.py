@@ -6,6 +6,7 @@ pipeline that loads annotations, and boxes that went through that pipeline; this
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mmdet.registry import METRICS
 
 from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
 from deeplake_mmdet.metrics.evaluated_dataset import check_images_are_its_own, evaluated_dataset, images_of
+from deeplake_mmdet.metrics.recall import recalls
 
 
 @METRICS.register_module(force=True)
@@ -23,11 +25,12 @@ class DeepLakeVOCMetric(VOCMetric):
     Difficult and crowd boxes are ignored: finding them is neither right nor wrong.
 
     Args:
-        metric (str or list[str]): ``'mAP'`` or ``'recall'``.
+        metric (str or list[str]): ``'mAP'``, or ``'recall'`` whatever the predicted class.
         iou_thrs (float or list[float]): IoU thresholds. Defaults to 0.5.
         eval_mode (str): ``'area'`` under the precision-recall curve, as in VOC 2012, or ``'11points'``, as in
             VOC 2007. Defaults to ``'area'``.
-        **kwargs: See `mmdet.evaluation.VOCMetric`.
+        proposal_nums (Sequence[int]): Numbers of best-scored boxes an image at which recall is measured.
+        collect_device (str), prefix (str, optional): As in `mmdet.evaluation.VOCMetric`.
 
     Raises:
         ConfigError: The evaluated dataset is no `DeepLakeDataset`.
@@ -41,10 +44,19 @@ class DeepLakeVOCMetric(VOCMetric):
         metric: str | list[str] = 'mAP',
         iou_thrs: float | list[float] = 0.5,
         eval_mode: str = 'area',
-        **kwargs: Any,
+        proposal_nums: Sequence[int] = (100, 300, 1000),
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
     ) -> None:
         thresholds = [iou_thrs] if isinstance(iou_thrs, (int, float)) else iou_thrs
-        super().__init__(metric=metric, iou_thrs=[float(iou) for iou in thresholds], eval_mode=eval_mode, **kwargs)
+        super().__init__(
+            metric=metric,
+            iou_thrs=[float(iou) for iou in thresholds],
+            eval_mode=eval_mode,
+            proposal_nums=proposal_nums,
+            collect_device=collect_device,
+            prefix=prefix,
+        )
 
     def process(self, data_batch: dict[str, Any], data_samples: list[dict[str, Any]]) -> None:
         """Collect the predictions of a batch: for each class an array of (x1, y1, x2, y2, score)."""
@@ -68,7 +80,15 @@ class DeepLakeVOCMetric(VOCMetric):
         dataset = evaluated_dataset(self)
         images = images_of(self, dataset, [img_id for img_id, _ in results])
         truths = [_truth(dataset, image) for image in images]
-        return super().compute_metrics([(truth, found) for truth, (_, found) in zip(truths, results, strict=True)])
+        if self.metric == 'mAP':
+            return super().compute_metrics([(truth, found) for truth, (_, found) in zip(truths, results, strict=True)])
+        boxes = [truth['bboxes'] for truth in truths]
+        found = recalls(boxes, [np.concatenate(found) for _, found in results], self.proposal_nums, self.iou_thrs)
+        names = [(number, iou) for number in self.proposal_nums for iou in self.iou_thrs]
+        measured = {f'recall@{number}@{iou}': value for (number, iou), value in zip(names, found.flat, strict=True)}
+        if len(self.iou_thrs) > 1:
+            measured |= {f'AR@{n}': row.mean() for n, row in zip(self.proposal_nums, found, strict=True)}
+        return {name: float(value) for name, value in measured.items()}
 
 
 def _truth(dataset: DeepLakeDataset, image: int) -> dict[str, np.ndarray]:

@@ -52,7 +52,7 @@ FORMATS = {
         'DeepLakeVOCMetric',
         ('VOCMetric', 'DeepLakeVOCMetric'),
         ('mAP', 'recall'),
-        ('iou_thrs', 'scale_ranges', 'proposal_nums', 'eval_mode'),
+        ('iou_thrs', 'proposal_nums', 'eval_mode'),
         'pascal_voc',
         'mAP',
     ),
