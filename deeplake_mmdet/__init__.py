@@ -14,11 +14,25 @@ from typing import Any
 from deeplake_mmdet.registration import register_all
 
 __version__ = '0.1.0'
-__all__ = ['DeepLakeCocoMetric', 'DeepLakeDataset', '__version__']
+__all__ = [
+    'DeepLakeCocoMetric',
+    'DeepLakeDataset',
+    'DeepLakeVOCMetric',
+    '__version__',
+    'build_dataloader',
+    'build_detector',
+    'test_detector',
+    'train_detector',
+]
 
 _LAZY = {
     'DeepLakeDataset': 'deeplake_mmdet.datasets.deeplake_dataset',
     'DeepLakeCocoMetric': 'deeplake_mmdet.metrics.coco',
+    'DeepLakeVOCMetric': 'deeplake_mmdet.metrics.voc',
+    'build_dataloader': 'deeplake_mmdet.engine.loader',
+    'build_detector': 'deeplake_mmdet.engine.model',
+    'test_detector': 'deeplake_mmdet.engine.test',
+    'train_detector': 'deeplake_mmdet.engine.train',
 }
 
 try:

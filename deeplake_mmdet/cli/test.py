@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> dict[str, float]:
     config = load_config(args)
     if not os.path.isfile(args.checkpoint) and '://' not in args.checkpoint:
         raise ConfigError(f'The checkpoint {args.checkpoint!r} does not exist.')
-    config.load_from = args.checkpoint
-    notes = prepare(config, ('test',))
+    notes = prepare(config, ('test',), args.cfg_options)
+    config.load_from, config.resume = args.checkpoint, False
     from mmdet.engine.hooks.utils import trigger_visualization_hook
     from mmdet.evaluation import DumpDetResults
 

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from deeplake_mmdet.cli.arguments import add_common, load_config
-from deeplake_mmdet.engine.prepare import prepare
+from deeplake_mmdet.engine.prepare import leave_out_validation, prepare
 from deeplake_mmdet.engine.runner import build_runner
 from deeplake_mmdet.errors import ConfigError
 
@@ -22,6 +22,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         const='auto',
         help='resume from this checkpoint; without a value, from the latest one in the work dir',
     )
+    parser.add_argument('--no-validate', action='store_true', help='train without validation')
     add_common(parser)
     return parser.parse_args(argv)
 
@@ -50,7 +51,9 @@ def apply_arguments(config: Any, args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     config = load_config(args)
+    if args.no_validate:
+        leave_out_validation(config)
+    notes = prepare(config, ('train',) if args.no_validate else ('train', 'val'), args.cfg_options)
     apply_arguments(config, args)
-    notes = prepare(config, ('train', 'val'))
     build_runner(config, notes).train()
     return 0

@@ -9,6 +9,7 @@ from typing import Any
 
 from deeplake_mmdet.annotations.labels import class_names
 from deeplake_mmdet.config.dataset_spec import DATASET_KEYS, FILE_KEYS, DatasetSpec
+from deeplake_mmdet.config.dicts import type_name
 from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError
 from deeplake_mmdet.source.columns import map_columns
 from deeplake_mmdet.source.handle import SourceHandle
@@ -30,12 +31,6 @@ class PinnedDataset:
     key: str
     revision: Revision
     classes: tuple[str, ...]
-
-
-def type_name(node: MutableMapping[str, Any]) -> str:
-    """The type that a dict builds, without its scope; pure-Python configs hold the class itself."""
-    kind = node.get('type', '')
-    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
 
 
 def find_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
@@ -78,12 +73,26 @@ def pin_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...] = SPL
     pinned = []
     for key, node in find_datasets(config, splits):
         with _naming(key):
+            _check_batches(key, node)
             pinned.append(_pin(key, node))
     if pinned:
         loaders = ((f'{split}_dataloader.dataset', config.get(f'{split}_dataloader') or {}) for split in splits)
-        others = [found for key, loader in loaders for found in _other_datasets(key, loader.get('dataset'))]
+        others = [found for key, loader in loaders for found in other_datasets(key, loader.get('dataset'))]
         _same_classes(pinned, others)
     return pinned
+
+
+def _check_batches(key: str, node: MutableMapping[str, Any]) -> None:
+    """Whole batches are asked for of the outermost dataset only.
+
+    Raises:
+        ConfigError: They are demanded of one that is wrapped.
+    """
+    if node.get('deeplake_dataloader_type') == 'c++' and not key.endswith('_dataloader.dataset'):
+        raise ConfigError(
+            "deeplake_dataloader_type is 'c++', which reads whole batches, but a wrapper around this dataset asks for "
+            "its samples one by one. Write 'auto', which reads batches where it can."
+        )
 
 
 @contextmanager
@@ -140,15 +149,15 @@ def _same_classes(pinned: list[PinnedDataset], others: Iterable[tuple[str, Any]]
             )
 
 
-def _other_datasets(key: str, node: Any) -> Iterator[tuple[str, Any]]:
+def other_datasets(key: str, node: Any) -> Iterator[tuple[str, Any]]:
     """Datasets of other types below a dataset dict, the wrappers left out."""
     if not isinstance(node, MutableMapping) or 'deeplake_path' in node or type_name(node) == 'DeepLakeDataset':
         return
     members = node.get('datasets')
     if members:
         for i, member in enumerate(members):
-            yield from _other_datasets(f'{key}.datasets.{i}', member)
+            yield from other_datasets(f'{key}.datasets.{i}', member)
     elif 'dataset' in node:
-        yield from _other_datasets(f'{key}.dataset', node['dataset'])
+        yield from other_datasets(f'{key}.dataset', node['dataset'])
     elif 'type' in node:
         yield key, node

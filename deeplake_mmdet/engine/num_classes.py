@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
+from deeplake_mmdet.config.own_keys import own_values, parsed
 from deeplake_mmdet.errors import ConfigError
 
 # Parts of a detector whose `num_classes` is not the number of classes of the dataset.
@@ -80,7 +81,7 @@ def inherited_numbers(filename: str | None) -> dict[str, int] | None:
     """
     if filename and not os.path.isfile(filename):
         return None
-    tree = _parsed(filename)
+    tree = parsed(filename)
     if any('read_base' in ast.dump(node) for node in tree.body if isinstance(node, ast.With)):
         return None
     bases = _bases(tree, filename)
@@ -94,33 +95,7 @@ def inherited_numbers(filename: str | None) -> dict[str, int] | None:
 
 def own_keys(filename: str | None) -> set[str]:
     """The dotted keys of class numbers that a config file sets by itself, in ``model = dict(…)``."""
-    found: set[str] = set()
-    for node in _parsed(filename).body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == 'model' for t in node.targets):
-            found |= set(_keys_below('model', node.value))
-    return found
-
-
-def _keys_below(key: str, node: ast.expr) -> Iterator[str]:
-    items: list[tuple[Any, ast.expr]] = []
-    if isinstance(node, ast.Call):
-        items = [(keyword.arg, keyword.value) for keyword in node.keywords]
-    elif isinstance(node, ast.Dict):
-        items = [(getattr(name, 'value', None), value) for name, value in zip(node.keys, node.values, strict=True)]
-    elif isinstance(node, (ast.List, ast.Tuple)):
-        items = list(enumerate(node.elts))
-    for name, child in items:
-        if name in _KEYS:
-            yield f'{key}.{name}'
-        else:
-            yield from _keys_below(f'{key}.{name}', child)
-
-
-def _parsed(filename: str | None) -> ast.Module:
-    if not filename or not filename.endswith('.py') or not os.path.isfile(filename):
-        return ast.Module(body=[], type_ignores=[])
-    with open(filename, encoding='utf-8') as file:
-        return ast.parse(file.read())
+    return {key for key in own_values(filename) if key.startswith('model.') and key.rpartition('.')[2] in _KEYS}
 
 
 def _bases(tree: ast.Module, filename: str | None) -> list[str]:

@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from deeplake_mmdet.config.dicts import type_name
+from deeplake_mmdet.config.short_form.expand import expand
+from deeplake_mmdet.config.upgrade.upgrade import upgrade
 from deeplake_mmdet.engine.datasets_in_config import (
     SPLITS,
     PinnedDataset,
     find_datasets,
     let_concatenate,
+    other_datasets,
     pin_datasets,
-    type_name,
 )
 from deeplake_mmdet.engine.num_classes import fit_heads
 from deeplake_mmdet.engine.secrets_in_config import hide_credentials
 from deeplake_mmdet.errors import ConfigError
 
+# Command-line options for these keys stand above what the short form makes of them.
+_REWRITTEN = tuple(f'{split}_{part}' for split in SPLITS for part in ('dataloader', 'evaluator', 'cfg'))
 
-def prepare(config: Any, splits: tuple[str, ...] = SPLITS) -> list[str]:
-    """Hide the secrets, pin the data, fit the heads, and refuse what cannot work.
+
+def prepare(config: Any, splits: tuple[str, ...] = SPLITS, overrides: Mapping[str, Any] | None = None) -> list[str]:
+    """Hide the secrets, resolve older and shorter forms, pin the data, fit the heads, and refuse what cannot work.
 
     Args:
         config: An MMEngine config; changed in place.
         splits: The splits that will be used.
+        overrides: What the command line sets, dotted key to value; merged into the config before.
 
     Returns:
         What was found and changed, for the log.
@@ -35,14 +42,19 @@ def prepare(config: Any, splits: tuple[str, ...] = SPLITS) -> list[str]:
     """
     check_work_dir(config.get('work_dir'))
     hide_credentials(config)
+    notes = [*upgrade(config, config.filename), *expand(config, config.filename)]
+    config.merge_from_dict({k: v for k, v in (overrides or {}).items() if k.partition('.')[0] in _REWRITTEN})
     let_concatenate(config)
+    if any(True for _ in find_datasets(config, splits)):
+        for split in splits:
+            _check_files(config, split)
     pinned = pin_datasets(config, splits)
     for split in splits:
         _check_evaluator(config, split)
     if not pinned:
-        return []
+        return notes
     changes = fit_heads(config, pinned[0].classes, config.filename)
-    return [*_found(pinned), *changes]
+    return [*notes, *_found(pinned), *changes]
 
 
 def _found(pinned: list[PinnedDataset]) -> list[str]:
@@ -68,6 +80,19 @@ def check_work_dir(work_dir: str | None) -> None:
         ) from None
 
 
+def _check_files(config: Any, split: str) -> None:
+    """A stock config validates on COCO's own files, which Deep Lake users do not have."""
+    loader = config.get(f'{split}_dataloader') or {}
+    for key, node in other_datasets(f'{split}_dataloader.dataset', loader.get('dataset')):
+        ann_file = os.path.join(node.get('data_root') or '', node.get('ann_file') or '')
+        if ann_file and '://' not in ann_file and not os.path.exists(ann_file):
+            without = '' if split == 'train' else f', or run without {split} data (training: --no-validate)'
+            raise ConfigError(
+                f'{key}.ann_file is {ann_file!r}, which does not exist. '
+                f'Give data=dict({split}=dict(deeplake_path=…)){without}.'
+            )
+
+
 def _check_evaluator(config: Any, split: str) -> None:
     """A stock config evaluates against COCO's own JSON, which Deep Lake users do not have."""
     datasets = [key for key, _ in find_datasets(config, (split,))]
@@ -85,3 +110,12 @@ def _check_evaluator(config: Any, split: str) -> None:
                 f'{split}_evaluator.ann_file is {ann_file!r}, which does not exist. The dataset itself can be the '
                 f"ground truth: {split}_evaluator = dict(_delete_=True, type='DeepLakeCocoMetric', metric='bbox')."
             )
+
+
+def leave_out_validation(config: Any) -> None:
+    """Drop everything that validation needs."""
+    data = config.get('data')
+    if data:
+        config['data'] = {key: node for key, node in data.items() if key not in ('val', 'test')}
+    for key in ('val_dataloader', 'val_evaluator', 'val_cfg', 'test_dataloader', 'test_evaluator', 'test_cfg'):
+        config[key] = None

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from deeplake_mmdet.engine.checkpoints import register_loaders
+from deeplake_mmdet.engine.launch import join_without_gpu
 
-def build_runner(config: Any, notes: Sequence[str] = ()) -> Any:
+
+def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, timestamp: str | None = None) -> Any:
     """The Runner that a config asks for.
 
     Args:
         config: A config that went through `deeplake_mmdet.engine.prepare.prepare`.
         notes: Lines for the run's log.
+        model: A module to train as it is, instead of building ``config.model``.
+        timestamp: Name of the run's folder and log; defaults to the time of the start.
 
     Returns:
         An `mmengine.runner.Runner`, or what ``runner_type`` names.
@@ -23,7 +28,29 @@ def build_runner(config: Any, notes: Sequence[str] = ()) -> Any:
     import deeplake_mmdet  # noqa: F401  (registers our modules where a config forgot custom_imports)
 
     setup_cache_size_limit_of_dynamo()
-    runner = RUNNERS.build(config) if 'runner_type' in config else Runner.from_cfg(config)
+    register_loaders()
+    join_without_gpu(config)
+    kind = RUNNERS.get(config.runner_type) if 'runner_type' in config else Runner
+    runner = _adapted(kind, model, timestamp).from_cfg(config)
     for note in notes:
         runner.logger.info(note)
     return runner
+
+
+def _adapted(kind: Any, model: Any, timestamp: str | None) -> Any:
+    """A Runner class that takes over a module, with the weights that it has, and a given timestamp."""
+
+    class AdaptedRunner(kind):
+        def build_model(self, config: Any) -> Any:
+            return super().build_model(config) if model is None else model
+
+        def _init_model_weights(self) -> None:
+            if model is None:
+                super()._init_model_weights()
+
+        def setup_env(self, env_cfg: dict[str, Any]) -> None:
+            super().setup_env(env_cfg)
+            if timestamp is not None:
+                self._timestamp = timestamp
+
+    return kind if model is None and timestamp is None else AdaptedRunner

@@ -155,7 +155,7 @@ def test_concatenated_datasets_of_two_kinds_keep_their_metainfo_comparable(tmp_p
     text = f"""
 val_dataloader = train_dataloader = dict(dataset=dict(type='ConcatDataset', ignore_keys='x', datasets=[
     dict(type='DeepLakeDataset', deeplake_path={path!r}),
-    dict(type='CocoDataset', ann_file='x.json', metainfo=dict(classes=('cat', 'dog')))]))
+    dict(type='CocoDataset', ann_file={__file__!r}, metainfo=dict(classes=('cat', 'dog')))]))
 """
     config = _config(tmp_path, text)
     prepare(config)
