@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from deeplake_mmdet.config.dataset_spec import DATASET_KEYS
-from deeplake_mmdet.engine.datasets_in_config import find_datasets
+from deeplake_mmdet.engine.datasets_in_config import SPLITS, find_datasets
 from deeplake_mmdet.errors import ConfigError
-from deeplake_mmdet.source.adopted import adopt
+from deeplake_mmdet.source.adopted import adopt, release
 
 _KEPT = ('deeplake_tensors', 'deeplake_bbox_format', 'deeplake_dataloader_type', 'on_error')
 _NAMING = tuple(key for key in DATASET_KEYS if key not in _KEPT)
@@ -60,3 +60,9 @@ def _replaced(config: Any, split: str, members: list[dict[str, Any]], argument: 
         for name in _NAMING:
             node.pop(name, None)
     return notes
+
+
+def release_data(config: Any) -> None:
+    """Let go of opened objects that `put_data` wrote into a config; datasets that were built from it keep theirs."""
+    for _, node in find_datasets(config, SPLITS):
+        release(node.get('deeplake_path') or '')

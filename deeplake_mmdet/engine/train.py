@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
-from deeplake_mmdet.engine.given_data import put_data
+from deeplake_mmdet.engine.given_data import put_data, release_data
 from deeplake_mmdet.engine.inputs import copied, put_model
 from deeplake_mmdet.engine.launch import joined, processes_asked_for, run_on_ranks
 from deeplake_mmdet.engine.model import take_over
@@ -76,11 +76,14 @@ def train_detector(
     if module is not None:
         take_over(module, config, original)
     arguments = (config, module, notes, timestamp, dict(meta or {}))
-    if distributed and not joined():
-        return run_on_ranks(processes_asked_for(distributed, config), train_on_rank, arguments)
-    if distributed:
-        config.launcher = 'pytorch'
-    return _train(*arguments)
+    try:
+        if distributed and not joined():
+            return run_on_ranks(processes_asked_for(distributed, config), train_on_rank, arguments)
+        if distributed:
+            config.launcher = 'pytorch'
+        return _train(*arguments)
+    finally:
+        release_data(config)
 
 
 @record
