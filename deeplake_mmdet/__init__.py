@@ -21,6 +21,7 @@ __all__ = [
     '__version__',
     'build_dataloader',
     'build_detector',
+    'read_config',
     'test_detector',
     'train_detector',
 ]
@@ -31,6 +32,7 @@ _LAZY = {
     'DeepLakeVOCMetric': 'deeplake_mmdet.metrics.voc',
     'build_dataloader': 'deeplake_mmdet.engine.loader',
     'build_detector': 'deeplake_mmdet.engine.model',
+    'read_config': 'deeplake_mmdet.config.upgrade.bases',
     'test_detector': 'deeplake_mmdet.engine.test',
     'train_detector': 'deeplake_mmdet.engine.train',
 }

@@ -17,6 +17,12 @@ import deeplake_mmdet
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ('3.10', '3.11', '3.12', '3.13')
+LOCKS = {  # what is asked for beside `install_requires` and the tools of development: an extra, or a file
+    'lock.txt': 'mm',
+    'openmmlab.txt': 'openmmlab.in',
+}
+for_each_lock = pytest.mark.parametrize('lock', LOCKS)
+for_each_python = pytest.mark.parametrize('python', PYTHONS)
 
 
 def metadata() -> configparser.ConfigParser:
@@ -26,12 +32,16 @@ def metadata() -> configparser.ConfigParser:
 
 
 def requirements(text: str) -> list[Requirement]:
-    lines = (line.strip() for line in text.splitlines())
-    return [Requirement(line) for line in lines if line and not line.startswith('#')]
+    lines = (line.partition('#')[0].strip() for line in text.splitlines())
+    return [Requirement(line) for line in lines if line]
 
 
-def pins(python: str) -> dict[str, str]:
-    """Versions by name that the lock gives to one minor version of Python on Linux."""
+def read(name: str) -> str:
+    return (ROOT / 'requirements' / name).read_text(encoding='utf-8')
+
+
+def pins(lock: str, python: str) -> dict[str, str]:
+    """Versions by name that a lock gives to one minor version of Python on Linux."""
     env = {
         'python_version': python,
         'python_full_version': f'{python}.1',
@@ -40,7 +50,7 @@ def pins(python: str) -> dict[str, str]:
         'platform_python_implementation': 'CPython',
     }
     found: dict[str, str] = {}
-    for pin in requirements((ROOT / 'requirements' / 'lock.txt').read_text(encoding='utf-8')):
+    for pin in requirements(read(lock)):
         if pin.marker is None or pin.marker.evaluate(env):
             (specifier,) = pin.specifier
             assert specifier.operator == '==' and canonicalize_name(pin.name) not in found, f'{pin} is no single pin'
@@ -48,23 +58,33 @@ def pins(python: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize('python', PYTHONS)
-def test_the_lock_pins_a_version_that_setup_cfg_accepts_for_all_that_it_asks_for(python):
-    config, locked = metadata(), pins(python)
-    asked = config['options']['install_requires']
-    asked += ''.join(config['options.extras_require'][extra] for extra in ('mm', 'dev'))
-    asked += '\n' + (ROOT / 'requirements' / 'build.in').read_text(encoding='utf-8')
+@for_each_lock
+@for_each_python
+def test_a_lock_pins_a_version_that_is_accepted_for_all_that_is_asked_for(lock, python):
+    config, locked = metadata(), pins(lock, python)
+    extras = config['options.extras_require']
+    stack = extras[LOCKS[lock]] if LOCKS[lock] in extras else read(LOCKS[lock])
+    asked = '\n'.join([config['options']['install_requires'], extras['dev'], stack, read('build.in')])
     for requirement in requirements(asked):
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), requirement
 
 
-@pytest.mark.parametrize('python', PYTHONS)
-def test_the_lock_keeps_the_distributions_that_share_the_folder_cv2_at_one_version(python):
-    assert pins(python)['opencv-python'] == pins(python)['opencv-python-headless']
+@for_each_lock
+@for_each_python
+def test_a_lock_keeps_the_distributions_that_share_the_folder_cv2_at_one_version(lock, python):
+    assert pins(lock, python)['opencv-python'] == pins(lock, python)['opencv-python-headless']
 
 
-def test_the_lock_leaves_cuda_to_pip_and_names_no_place():
-    text = (ROOT / 'requirements' / 'lock.txt').read_text(encoding='utf-8')
+@for_each_python
+def test_both_stacks_are_tested_with_the_same_versions_of_all_else(python):
+    ours, theirs = pins('lock.txt', python), pins('openmmlab.txt', python)
+    assert {name for name in ours.keys() & theirs.keys() if ours[name] != theirs[name]} == {'setuptools'}
+    assert theirs.keys() - ours.keys() == {'mmcv', 'mmdet', 'mmengine'}
+
+
+@for_each_lock
+def test_a_lock_leaves_cuda_to_pip_and_names_no_place(lock):
+    text = read(lock)
     assert not re.search(r'^(nvidia|cuda|triton)', text, re.MULTILINE)
     assert '://' not in text and '--' not in text and '+cpu' not in text
 
@@ -85,14 +105,15 @@ def test_the_version_is_the_same_in_the_metadata_and_in_the_package():
 
 @pytest.fixture
 def checkout(tmp_path) -> Path:
-    """The files that `make venv` depends on, and an environment that looks installed."""
+    """The files that the environments depend on, and environments that look installed."""
     for name in ('Makefile', 'setup.cfg', 'pyproject.toml', 'requirements'):
         source = ROOT / name
         (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
-    (tmp_path / '.venv').mkdir()
     for path in tmp_path.rglob('*'):
         os.utime(path, (1e9, 1e9))
-    (tmp_path / '.venv' / '.installed').touch()
+    for environment in ('.venv', '.venv-openmmlab'):
+        (tmp_path / environment).mkdir()
+        (tmp_path / environment / '.installed').touch()
     return tmp_path
 
 
@@ -101,11 +122,19 @@ def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(['make', *arguments], cwd=folder, env=env, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize('name', ['requirements/lock.txt', 'setup.cfg'])
-def test_an_installed_environment_is_made_anew_only_after_a_change_of_what_it_depends_on(checkout, name):
-    assert make(checkout, '--question', 'venv').returncode == 0
+@pytest.mark.parametrize(
+    'name, anew',
+    [
+        ('requirements/lock.txt', {'venv'}),
+        ('requirements/openmmlab.txt', {'venv-openmmlab'}),
+        ('setup.cfg', {'venv', 'venv-openmmlab'}),
+    ],
+)
+def test_an_installed_environment_is_made_anew_only_after_a_change_of_what_it_depends_on(checkout, name, anew):
+    targets = ('venv', 'venv-openmmlab')
+    assert not [target for target in targets if make(checkout, '--question', target).returncode]
     os.utime(checkout / name, (4e9, 4e9))
-    assert make(checkout, '--question', 'venv').returncode == 1
+    assert {target for target in targets if make(checkout, '--question', target).returncode} == anew
 
 
 def test_an_installation_that_fails_leaves_no_stamp_and_says_what_to_do(checkout):

@@ -6,6 +6,8 @@ import argparse
 import os
 from typing import Any
 
+from deeplake_mmdet.config.upgrade.bases import read_config
+from deeplake_mmdet.config.upgrade.notes import Notes
 from deeplake_mmdet.errors import ConfigError
 
 
@@ -24,18 +26,20 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def load_config(args: argparse.Namespace) -> Any:
+def load_config(args: argparse.Namespace) -> tuple[Any, list[str]]:
     """Read the config file and apply the common arguments.
 
-    Raises:
-        ConfigError: The file does not exist.
-    """
-    from mmengine.config import Config
+    Returns:
+        The config, and what was found under another name, for the run's log.
 
+    Raises:
+        ConfigError: The file or one of its bases does not exist.
+    """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if not os.path.isfile(args.config):
         raise ConfigError(f'The config file {args.config!r} does not exist.')
-    config = Config.fromfile(args.config)
+    notes = Notes()
+    config = read_config(args.config, notes)
     config.launcher = args.launcher
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
@@ -43,4 +47,4 @@ def load_config(args: argparse.Namespace) -> Any:
         config.work_dir = args.work_dir
     elif not config.get('work_dir'):
         config.work_dir = os.path.join('work_dirs', os.path.splitext(os.path.basename(args.config))[0])
-    return config
+    return config, notes.lines

@@ -13,12 +13,14 @@ VERBS = {
     'test': 'evaluate a checkpoint',
     'convert': 'make a Deep Lake dataset from COCO or PASCAL VOC files',
     'demo': 'make a small dataset, train on it, evaluate, and draw the result',
+    'upgrade-config': 'write a config of MMDetection 2 as one of MMDetection 3',
     'doctor': 'say what is wrong with this environment, and the command that mends it',
 }
 
 
 def usage() -> str:
-    verbs = '\n'.join(f'  {name:<10}{text}' for name, text in VERBS.items())
+    width = max(map(len, VERBS)) + 2
+    verbs = '\n'.join(f'  {name:<{width}}{text}' for name, text in VERBS.items())
     return (
         f'usage: deeplake-mmdet VERB [options]\n\n{verbs}\n\n`deeplake-mmdet VERB --help` lists the options of a verb.'
     )
@@ -35,7 +37,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f'deeplake-mmdet: unknown verb {verb!r}\n\n{usage()}', file=sys.stderr)
         return 2
     try:
-        return importlib.import_module(f'deeplake_mmdet.cli.{verb}').main(argv) or 0
+        module = importlib.import_module(f'deeplake_mmdet.cli.{verb.replace("-", "_")}')
+        return module.main(argv) or 0
     except DeepLakeMMDetError as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         if isinstance(error, TimeoutError):  # Deep Lake is still waiting, and would crash the interpreter at its end

@@ -53,10 +53,10 @@ def run(args: argparse.Namespace) -> dict[str, float]:
     Raises:
         ConfigError: The checkpoint does not exist, and all that `prepare` refuses.
     """
-    config = load_config(args)
+    config, notes = load_config(args)
     if not os.path.isfile(args.checkpoint) and '://' not in args.checkpoint:
         raise ConfigError(f'The checkpoint {args.checkpoint!r} does not exist.')
-    notes = prepare(config, ('test',), args.cfg_options)
+    notes += prepare(config, ('test',), args.cfg_options)
     config.load_from, config.resume = args.checkpoint, False
     from mmdet.engine.hooks.utils import trigger_visualization_hook
     from mmdet.evaluation import DumpDetResults

@@ -50,10 +50,10 @@ def apply_arguments(config: Any, args: argparse.Namespace) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
-    config = load_config(args)
+    config, notes = load_config(args)
     if args.no_validate:
         leave_out_validation(config)
-    notes = prepare(config, ('train',) if args.no_validate else ('train', 'val'), args.cfg_options)
+    notes += prepare(config, ('train',) if args.no_validate else ('train', 'val'), args.cfg_options)
     apply_arguments(config, args)
     build_runner(config, notes).train()
     return 0

@@ -10,6 +10,8 @@ from deeplake_mmdet.errors import ConfigError
 
 REMOTE_SCHEMES = ('s3', 'gs', 'gcs', 'gcp', 'azure', 'az', 'al', 'hub')
 SCHEMES = ('mem', *REMOTE_SCHEMES)
+# Scheme of the keys of objects that the program has open (`deeplake_mmdet.source.live`); nobody types one.
+OPENED = 'opened'
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Location:
             return cls._split(os.path.abspath(os.path.expanduser(path)))
         if scheme == 'file':
             return cls._split(os.path.abspath(rest))
-        if scheme not in SCHEMES:
+        if scheme not in (*SCHEMES, OPENED):
             raise ConfigError(
                 f'DeepLakeDataset(deeplake_path=) expected a local path or one of '
                 f'{", ".join(name + "://" for name in SCHEMES)}, but got {path!r}.'
@@ -64,8 +66,13 @@ class Location:
 
     @property
     def is_remote(self) -> bool:
-        """Whether reads go over a network, and so can stall."""
-        return self.uri.partition('://')[0] in REMOTE_SCHEMES and '://' in self.uri
+        """Whether reads go over a network, and so can stall; of an opened object, nobody knows."""
+        return self.uri.partition('://')[0] in (*REMOTE_SCHEMES, OPENED) and '://' in self.uri
+
+    @property
+    def is_opened(self) -> bool:
+        """Whether this is the key of an object that the program has open."""
+        return self.uri.startswith(f'{OPENED}://')
 
     @property
     def in_memory(self) -> bool:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ast
 import os
+import tempfile
 from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 from deeplake_mmdet.config.own_keys import own_values, parsed
+from deeplake_mmdet.config.upgrade.bases import read_config
+from deeplake_mmdet.config.upgrade.notes import Notes
 from deeplake_mmdet.errors import ConfigError
 
 # Parts of a detector whose `num_classes` is not the number of classes of the dataset.
@@ -87,9 +90,10 @@ def inherited_numbers(filename: str | None) -> dict[str, int] | None:
     bases = _bases(tree, filename)
     if not bases:
         return {}
-    from mmengine.config import Config
-
-    base = Config.fromstring(f'_base_ = {bases!r}\n', '.py')
+    with tempfile.NamedTemporaryFile('w', suffix='.py', encoding='utf-8') as file:
+        file.write(f'_base_ = {bases!r}\n')
+        file.flush()
+        base = read_config(file.name, Notes())
     return {key: node[name] for key, node, name in head_keys(base.get('model', {}))}
 
 

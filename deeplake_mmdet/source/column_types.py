@@ -9,12 +9,14 @@ from deeplake_mmdet.config.box_format import BoxFormat
 from deeplake_mmdet.config.tensor_roles import COCO_SEGMENTATION
 
 _DTYPES = ('float32', 'float64', 'float16', 'int16', 'int32', 'int64', 'uint16', 'uint32', 'uint8')
+_MASK_KINDS = ('BinaryMask', 'SegmentMask')
 _ONE_AN_IMAGE = ('img_id', 'height', 'width')
 _ONE_AN_OBJECT = ('gt_iscrowd', 'gt_difficult', 'gt_ignore', 'gt_areas')
 # What a role needs, in words, for messages.
 NEEDS = {
     'img': 'images, or arrays of pixels',
-    'gt_masks': f'text with the metadata format={COCO_SEGMENTATION!r}',
+    'gt_masks': f'polygons, binary masks of height x width x objects, or text with format={COCO_SEGMENTATION!r} in its '
+    'metadata',
     **dict.fromkeys(_ONE_AN_IMAGE, 'one value an image'),
     **dict.fromkeys(_ONE_AN_OBJECT, 'a one-dimensional array of numbers, one an object'),
 }
@@ -31,13 +33,19 @@ def kind_of(dtype: Any) -> str:
     return name
 
 
-def can_play(role: str, column: Any, dtype: Any) -> bool:
+def stores_encoded(dtype: Any) -> bool:
+    """Whether samples are read as they are stored: the bytes of an image file."""
+    return getattr(dtype, 'sample_compression', None) is not None and kind_of(dtype) not in _MASK_KINDS
+
+
+def can_play(role: str, column: Any, dtype: Any, *, is_scalar: bool = False) -> bool:
     """Whether a column's form allows a role; for a role without demands of form, always.
 
     Args:
         role: A key of ``deeplake_tensors``.
         column: The Deep Lake column, for its metadata.
         dtype: Its type.
+        is_scalar: Whether every row holds one number, whatever the type says.
     """
     dimensions = len(getattr(dtype, 'shape', ()))
     is_text = 'text' in str(getattr(dtype, 'data_type', ''))
@@ -46,11 +54,13 @@ def can_play(role: str, column: Any, dtype: Any) -> bool:
         pixels = kind_of(dtype) in ('Generic', 'Nullable') and getattr(dtype, 'sample_compression', None) is None
         return (pixels or kind_of(dtype) in ('Image', 'Link')) and dimensions >= 2
     if role == 'gt_masks':
+        if kind_of(dtype) in ('Polygon', 'BinaryMask', 'SegmentMask'):
+            return True
         return ''.join(metadata_of(column, 'format', str) or ()) == COCO_SEGMENTATION
     if role in _ONE_AN_OBJECT:
         return dimensions == 1 and not is_text
     if role in _ONE_AN_IMAGE:
-        return dimensions == 0 and (role == 'img_id' or not is_text)
+        return (dimensions == 0 or is_scalar) and (role == 'img_id' or not is_text)
     return True
 
 
@@ -69,5 +79,6 @@ def declared_format(dtype: Any, column: Any) -> BoxFormat | None:
         for number, mode, unit in itertools.product(_DTYPES, ('ltwh', 'ltrb', 'ccwh'), ('pixel', 'fractional', None)):
             if dtype == wrap(T.BoundingBox(number, mode, unit)):
                 return BoxFormat(mode.upper(), unit or 'pixel')
-    coords = column.metadata['coords'] if 'coords' in list(column.metadata.keys()) else None
-    return BoxFormat.from_config(dict(coords)) if coords else None
+    coords = dict(column.metadata['coords'] or {}) if 'coords' in list(column.metadata.keys()) else {}
+    stated = {key: value for key, value in coords.items() if value}
+    return BoxFormat.from_config({'mode': 'LTWH', **stated}) if stated else None

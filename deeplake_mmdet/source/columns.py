@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,13 +72,16 @@ class ColumnMap:
         return self.names.get(role)
 
 
-def map_columns(base: Any, selection: Any, wanted: Mapping[str, str]) -> ColumnMap:
+def map_columns(
+    base: Any, selection: Any, wanted: Mapping[str, str], scalars: Collection[str] = ()
+) -> ColumnMap:
     """Find the column of every role.
 
     Args:
         base: Deep Lake dataset or view; its schema is used to tell a column that a query dropped.
         selection: The rows that were asked for.
         wanted: Role to column name, from ``deeplake_tensors``; an empty name leaves an optional role without column.
+        scalars: Columns that hold one number a row although their type is an array, as in format 3.
 
     Raises:
         ColumnError: A required role has no column, or two that fit, or the named one does not exist or does not fit.
@@ -87,7 +90,7 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str]) -> ColumnM
     types, base_types = _types(selection), _types(base)
     names = {role: _named(role, column, types, base_types) for role, column in wanted.items() if column}
     for role, column in names.items():
-        if not can_play(role, selection[column], types[column]):
+        if not can_play(role, selection[column], types[column], is_scalar=column in scalars):
             raise ColumnError(
                 f'DeepLakeDataset(deeplake_tensors.{role}=) names the column {column!r}, which is '
                 f'{str(types[column])!r}. It needs {NEEDS[role]}.'
@@ -97,15 +100,18 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str]) -> ColumnM
             names[role] = _found(role, types, base_types)
     for role in OPTIONAL_ROLES:
         found = [name for name in _NAMES_OF_ROLE[role] if name in types]
-        if role not in wanted and found and can_play(role, selection[found[0]], types[found[0]]):
+        if role == 'gt_masks':
+            shapes = [name for name, dtype in types.items() if kind_of(dtype) in ('Polygon', 'BinaryMask')]
+            found = [name for name in found if kind_of(types[name]) != 'SegmentMask'] or shapes * (len(shapes) == 1)
+        if role not in wanted and found and can_play(role, selection[found[0]], types[found[0]], is_scalar=found[0] in scalars):
             names[role] = found[0]
     for role in _READ_BY_ROW:
-        if role in names and base_types.get(names[role]) != types[names[role]]:
+        if role in names and not _equal(base_types.get(names[role]), types[names[role]]):
             raise QueryError(
                 f'DeepLakeDataset(deeplake_query=) computes the column {names[role]!r}, which plays {role} and is read '
                 'as it is stored. Begin the query with "select *".'
             )
-    class_names = metadata_of(selection[names['gt_labels']], 'class_names', str)
+    class_names = metadata_of(selection[names['gt_labels']], 'class_names', str) or None  # format 3 writes [] for none
     category_ids = metadata_of(selection[names['gt_labels']], 'category_ids', int)
     if category_ids is not None and len(category_ids) != len(class_names or ()):
         raise ColumnError(
@@ -119,6 +125,11 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str]) -> ColumnM
         class_names=class_names,
         category_ids=category_ids,
     )
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two types are one; Deep Lake's types of links equal nothing, not even themselves."""
+    return bool(one == other) or (kind_of(one) == 'Link' and str(one) == str(other))
 
 
 def _types(container: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,14 +26,16 @@ from deeplake_mmdet.errors import (
     SourceError,
     SourceNotFoundError,
 )
+from deeplake_mmdet.source.column_types import stores_encoded
 from deeplake_mmdet.source.fork_gate import reading
 from deeplake_mmdet.source.open import open_recipe, verify_reopened
-from deeplake_mmdet.source.query import run_query
+from deeplake_mmdet.source.query import apply_query
 from deeplake_mmdet.source.recipe import Opened, Recipe
 from deeplake_mmdet.source.revision import Revision
 from deeplake_mmdet.source.waiting import QUERY_DEADLINE_S, READ_DEADLINE_S, DeadlineError, wait
 
 _TRIES = 3
+_PROBE_S = 2.0  # a local sample is read in milliseconds
 
 
 class SourceHandle:
@@ -46,13 +48,18 @@ class SourceHandle:
         revision: What was resolved.
         rows: Row numbers of the selection in the commit (or in the saved view), int64 of shape (N,).
         base_rows: Number of rows of the commit or the saved view.
+        remarks: What was noticed on opening it, for the log.
     """
 
-    def __init__(self, recipe: Recipe, revision: Revision, rows: np.ndarray, base_rows: int) -> None:
+    def __init__(
+        self, recipe: Recipe, revision: Revision, rows: np.ndarray, base_rows: int, remarks: Sequence[str] = ()
+    ) -> None:
         self.revision = revision
         self.rows = rows
         self.base_rows = base_rows
+        self.remarks = tuple(remarks)
         self._recipe = recipe
+        self._checked: set[str] = set()
         self._opened: Opened | None = None
         self._pid = 0
 
@@ -63,16 +70,20 @@ class SourceHandle:
         Raises:
             SourceError, ConfigError: See `deeplake_mmdet.source.open.open_recipe`.
         """
-        recipe = Recipe.of(spec, stash(spec.credentials))
+        return cls._resolved(Recipe.of(spec, stash(spec.credentials)))
+
+    @classmethod
+    def _resolved(cls, recipe: Recipe) -> SourceHandle:
         opened = open_recipe(recipe)
         revision = Revision(
-            uri=recipe.location.uri,
+            uri=opened.uri or recipe.location.uri,
             dataset_id=opened.dataset_id,
             branch=opened.branch,
             commit_id=opened.commit_id,
             view_id=opened.view_id,
             query=recipe.query,
             rows=len(opened.rows),
+            format=opened.format,
         )
         pinned = Recipe(
             location=Location(recipe.location.uri),
@@ -81,7 +92,7 @@ class SourceHandle:
             view_id=opened.view_id,
             credentials=recipe.credentials,
         )
-        handle = cls(pinned, revision, opened.rows, len(opened.base))
+        handle = cls(pinned, revision, opened.rows, len(opened.base), opened.remarks)
         handle._opened, handle._pid = opened, os.getpid()
         return handle
 
@@ -98,30 +109,53 @@ class SourceHandle:
         """Complete the revision once the annotations were read."""
         self.revision = replace(self.revision, digest=digest)
 
+    def beside(self, view_id: str) -> SourceHandle:
+        """A saved view of the same dataset.
+
+        Raises:
+            SourceError, ConfigError: As `resolve`.
+        """
+        recipe = Recipe(Location(self.revision.uri), view_id=view_id, credentials=self._recipe.credentials)
+        return self._resolved(recipe)
+
+    @property
+    def tensors(self) -> Mapping[str, Any]:
+        """The tensors of a dataset of format 3, by name; of format 4, none."""
+        health = self._open().health
+        return {} if health is None else health.tensors
+
+    @property
+    def scalars(self) -> frozenset[str]:
+        """Columns of format 3 that hold one number a row as an array of one."""
+        return frozenset(name for name, tensor in self.tensors.items() if tensor.is_scalar)
+
     @property
     def is_open(self) -> bool:
         """Whether this process has the dataset open."""
         return self._opened is not None and self._pid == os.getpid()
 
     def selection(self) -> Any:
-        """The Deep Lake dataset or view of the selected rows, for reading whole columns.
+        """The Deep Lake dataset or view that the selected rows are in, with the columns that were asked for.
 
-        Rows of the selection and of `rows` correspond.
+        Its rows are those of `rows`, except in a saved view of format 3: there it is the whole commit.
 
         Raises:
             RevisionChangedError: This is a copy, and the query does not give the same rows again.
         """
+        return self._selected().selection
+
+    def _selected(self) -> Opened:
         opened = self._open()
         if self.revision.query and opened.selection is opened.base:  # a reopened one has no query
             with reading():
-                selection, rows = run_query(opened.base, self.revision.query, QUERY_DEADLINE_S)
-            if not np.array_equal(rows, self.rows):
+                queried = apply_query(opened, self.revision.query, QUERY_DEADLINE_S)
+            if not np.array_equal(queried.rows, self.rows):
                 raise RevisionChangedError(
                     f'DeepLakeDataset(deeplake_query=) got {self.revision.query!r}, which gives other rows each time: '
                     'read the annotations in the process that opened the dataset, or save the query as a view.'
                 )
-            self._opened = opened = replace(opened, selection=selection)
-        return opened.selection
+            self._opened = opened = queried
+        return opened
 
     def base(self) -> Any:
         """The Deep Lake dataset or view that row numbers refer to."""
@@ -135,7 +169,8 @@ class SourceHandle:
             rows: Row numbers, as in `rows`.
 
         Returns:
-            One item a row: ``bytes`` of a compressed image, else a numpy array, string or None.
+            One item a row: ``bytes`` of a compressed image, else a numpy array, string or None. An image of format 3
+            that is stored in tiles is an array too.
 
         Raises:
             SourceError: The storage failed, also after the dataset was opened again.
@@ -163,10 +198,16 @@ class SourceHandle:
         """
 
         def once(end: float) -> list[Any]:
-            selection = self.selection()
-            values = [selection[column] for column in columns]
-            futures = [column.get_async(slice(start, stop)) for column in values]
-            return [wait(future, 'Reading', _left(end)) for future in futures]
+            opened = self._selected()
+            self._check(columns)
+            values = [opened.selection[column] for column in columns]
+            span = slice(start, stop)
+            if opened.places is not None:
+                wanted = opened.places[start:stop]
+                span, picked = _span(wanted)
+            futures = [column.get_async(span) for column in values]
+            read = [wait(future, 'Reading', _left(end)) for future in futures]
+            return read if opened.places is None else [[items[i] for i in picked] for items in read]
 
         return self._persist(once, f'column {", ".join(map(repr, columns))}', QUERY_DEADLINE_S)
 
@@ -178,15 +219,20 @@ class SourceHandle:
         """
 
         def once(end: float) -> Any:
-            shapes = wait(self.selection().query_async(f'select shape("{column}") as s'), 'Reading', _left(end))
-            return wait(shapes['s'].get_async(slice(0, len(self))), 'Reading', _left(end))
+            opened = self._selected()
+            self._check([column])
+            if opened.selection.schema[column].dtype.is_link:  # Deep Lake has shapes of what it stores only
+                return [()] * len(self)
+            shapes = wait(opened.selection.query_async(f'select shape("{column}") as s'), 'Reading', _left(end))
+            read = wait(shapes['s'].get_async(slice(0, len(opened.selection))), 'Reading', _left(end))
+            return read if opened.places is None else [read[place] for place in opened.places.tolist()]
 
         return self._persist(once, f'the shapes of column {column!r}', QUERY_DEADLINE_S)
 
     def _persist(self, once: Callable[[float], Any], what: str, deadline_s: float | None = None) -> Any:
         """Call `once` until it succeeds, each time on a dataset opened anew, within one deadline."""
         patience = READ_DEADLINE_S if deadline_s is None else deadline_s
-        end = time.monotonic() + (patience if self._recipe.location.is_remote else math.inf)
+        end = time.monotonic() + (patience if self._may_stall else math.inf)
         for attempt in range(1, _TRIES + 1):
             try:
                 with reading():
@@ -202,14 +248,57 @@ class SourceHandle:
                 time.sleep(0.2 * attempt)
         raise AssertionError('unreachable')
 
+    @property
+    def _may_stall(self) -> bool:
+        """Whether a read may never return: over a network, and for some samples of format 3."""
+        return self._recipe.location.is_remote or self.revision.format == 3
+
+    def _check(self, columns: Sequence[str]) -> None:
+        """Have columns looked through before they are first read; copies of this handle know of it."""
+        health = self._open().health
+        for column in columns if health is not None else ():
+            if column not in self._checked:
+                health.check(column)
+                self._checked.add(column)
+
+    def check_zeros(self, column: str) -> None:
+        """Refuse a column whose images end in zeros because its storage is damaged, where that can be told.
+
+        Raises:
+            SourceError: It is damaged.
+        """
+        health = self._open().health
+        if health is not None and (key := f'{column}/zeros') not in self._checked:
+            with reading():
+                health.check_packed(column)
+            self._checked.add(key)
+
     def _rows(self, column: str, rows: list[int], end: float) -> list[Any]:
         base = self.base()
+        self._check([column])
         values = base[column]
-        encoded = getattr(base.schema[column].dtype, 'sample_compression', None) is not None
-        if self._recipe.location.is_remote:
+        encoded = stores_encoded(base.schema[column].dtype)
+        if self._may_stall:
             call = values.get_bytes_async if encoded else values.get_async
-            return list(wait(call(rows), 'Reading', _left(end)))
+            try:
+                read = list(wait(call(rows), 'Reading', _left(end)))
+                return self._with_tiled(column, rows, read, end) if encoded else read
+            except DeadlineError:
+                if self.revision.format != 3:
+                    raise
+                raise DeadlineError(_stuck(column, rows, call)) from None
         return list(values.get_bytes(rows) if encoded else values[rows])
+
+    def _with_tiled(self, column: str, rows: list[int], read: list[Any], end: float) -> list[Any]:
+        """What was read, with pixels for the images of which only a piece has bytes."""
+        opened = self._open()
+        tiled = opened.health.tiled(column) if opened.health is not None else frozenset()
+        places = [place for place, row in enumerate(rows) if row in tiled]
+        if places:
+            pixels = wait(opened.base[column].get_async([rows[place] for place in places]), 'Reading', _left(end))
+            for place, value in zip(places, pixels, strict=True):
+                read[place] = value
+        return read
 
     def _failed(self, what: str, error: Exception) -> str:
         detail = unstash(self._recipe.credentials).scrub(str(error))
@@ -237,3 +326,28 @@ class SourceHandle:
 
 def _left(end: float) -> float:
     return max(1.0, end - time.monotonic())
+
+
+def _span(places: np.ndarray) -> tuple[slice | list[int], list[int]]:
+    """What to read to have some rows, and where they stand in that; a slice is much faster than a list."""
+    first, last = (int(places.min()), int(places.max())) if len(places) else (0, -1)
+    if last - first < 4 * len(places):
+        return slice(first, last + 1), (places - first).tolist()
+    return places.tolist(), list(range(len(places)))
+
+
+def _stuck(column: str, rows: list[int], call: Callable[[list[int]], Any]) -> str:
+    """What is wrong with a column of format 3 that gives no answer: the rows that give none alone are named."""
+    futures = {row: call([row]) for row in dict.fromkeys(rows)}
+    end = time.monotonic() + _PROBE_S
+    while not all(future.is_completed() for future in futures.values()) and time.monotonic() < end:
+        time.sleep(0.01)
+    silent = [row for row, future in futures.items() if not future.is_completed()]
+    for row in silent:
+        futures[row].cancel()
+    shown = f'of row {", ".join(map(str, silent[:8]))} ' if silent else ''
+    return (
+        f'Deep Lake 4 never reads the sample {shown}in tensor {column!r} of format 3: it waits for ever for a link that '
+        'is None and for an empty sequence or list. Correct the sample with Deep Lake 3, leave the row out by a query '
+        'or view, or read another tensor'
+    )

@@ -55,8 +55,8 @@ class ImageReader:
 
     def _encode(self, value: Any, row: int) -> bytes | ImageReadError:
         try:
-            if self.column.compression is None:
-                return self._wrap(value, row)
+            if self.column.compression is None or isinstance(value, np.ndarray):
+                return self.wrap(value, row)
             return self._check(value, row)
         except ImageReadError as error:
             return error
@@ -77,17 +77,31 @@ class ImageReader:
             raise self.error(row, 'ends in zeros: its storage is damaged')
         return data
 
-    def _wrap(self, pixels: np.ndarray | None, row: int) -> bytes:
+    def wrap(self, pixels: np.ndarray | None, row: int, extension: str = '.bmp') -> bytes:
+        """Plain pixels as an image file, without loss.
+
+        Args:
+            pixels: Gray, RGB or RGBA, uint8 or uint16, (H, W) or (H, W, C).
+            row: Their row, for messages.
+            extension: ``'.bmp'``, which is quick to write and to read, or ``'.png'``, which is small. BMP is not used
+                where it could not hold the pixels.
+
+        Raises:
+            ImageReadError: There are no pixels, or of a form that no image has.
+        """
         if pixels is None or pixels.size == 0 or pixels.ndim not in (2, 3):
             raise self.error(row, 'is empty')
         if pixels.dtype not in (np.uint8, np.uint16):
             raise self.error(row, f'has {pixels.dtype} pixels; uint8 or uint16 are needed')
+        if not pixels[-1, -1].any():  # as where a chunk was cut
+            self.handle.check_zeros(self.column.name)
         channels = 1 if pixels.ndim == 2 else pixels.shape[2]
         if channels in (3, 4):
             pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR if channels == 3 else cv2.COLOR_RGBA2BGRA)
         elif channels != 1:
             raise self.error(row, f'has {channels} channels; 1, 3 or 4 are needed')
-        extension = '.bmp' if pixels.dtype == np.uint8 and channels != 4 else '.png'
+        if pixels.dtype != np.uint8 or channels == 4:
+            extension = '.png'
         return cv2.imencode(extension, np.ascontiguousarray(pixels))[1].tobytes()
 
 

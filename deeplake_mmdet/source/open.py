@@ -15,8 +15,10 @@ import numpy as np
 from deeplake_mmdet.config.credentials import Credentials, unstash
 from deeplake_mmdet.errors import DeepLakeMMDetError, RevisionChangedError, SourceError, SourceNotFoundError
 from deeplake_mmdet.source.fork_gate import guard_forks, reading
+from deeplake_mmdet.source.format3.open import is_format3, open_format3
+from deeplake_mmdet.source.live import open_live
 from deeplake_mmdet.source.pins import open_branch, open_commit, open_view, resolve_ref
-from deeplake_mmdet.source.query import run_query
+from deeplake_mmdet.source.query import apply_query
 from deeplake_mmdet.source.recipe import Opened, Recipe
 from deeplake_mmdet.source.waiting import OPEN_DEADLINE_S, QUERY_DEADLINE_S, wait
 
@@ -25,11 +27,12 @@ def open_recipe(recipe: Recipe) -> Opened:
     """Open exactly what a recipe names.
 
     Raises:
-        SourceNotFoundError: Nothing there, or a Deep Lake 3 dataset.
+        SourceNotFoundError: Nothing there.
         RevisionNotFoundError: Unknown branch, commit or view; the message lists the known ones.
         QueryError: The TQL is malformed, names an unknown column, or selects no row.
         ConfigError: The pins contradict each other.
-        SourceError: The storage refused, or gave no answer in time.
+        SourceError: The storage refused, or gave no answer in time; a dataset of format 3 is damaged, being written,
+            or too old.
     """
     credentials = unstash(recipe.credentials)
     guard_forks()
@@ -43,7 +46,13 @@ def open_recipe(recipe: Recipe) -> Opened:
 
 
 def _open(recipe: Recipe, credentials: Credentials) -> Opened:
-    head = _open_head(recipe.location.uri, recipe.location.ref, credentials)
+    if recipe.location.is_opened:
+        return _queried(open_live(recipe), recipe, QUERY_DEADLINE_S)
+    head = _open_head(recipe.location.uri, credentials)
+    if head is None:
+        if not is_format3(recipe.location.uri, credentials):
+            raise SourceNotFoundError(_nothing_at(recipe.location.uri, recipe.location.ref))
+        return _queried(open_format3(recipe, credentials), recipe, QUERY_DEADLINE_S)
     recipe = resolve_ref(recipe, head)
     patience = QUERY_DEADLINE_S if recipe.location.is_remote else math.inf
     branch, tip = recipe.branch or 'main', open_branch(head, recipe)
@@ -51,35 +60,34 @@ def _open(recipe: Recipe, credentials: Credentials) -> Opened:
         commit_id, base = open_commit(tip, recipe)
     else:
         branch, commit_id, base = open_view(head, recipe, patience)
-    selection, rows = base, np.arange(len(base), dtype=np.int64)
-    if recipe.query:
-        selection, rows = run_query(base, recipe.query, patience)
-    return Opened(base, selection, rows, head.id, branch, commit_id, recipe.view_id, (head, tip))
+    rows = np.arange(len(base), dtype=np.int64)
+    opened = Opened(base, base, rows, head.id, branch, commit_id, recipe.view_id, (head, tip))
+    return _queried(opened, recipe, patience)
 
 
-def _open_head(uri: str, ref: str | None, credentials: Credentials) -> Any:
+def _queried(opened: Opened, recipe: Recipe, patience: float) -> Opened:
+    return apply_query(opened, recipe.query, patience) if recipe.query else opened
+
+
+def _open_head(uri: str, credentials: Credentials) -> Any:
+    """The dataset of format 4, or None if there is none."""
     import deeplake
 
     arguments = credentials.open_arguments()
     # Asking first costs 10 ms; opening in a bucket that does not exist costs 30 s.
     if not wait(deeplake.exists_async(uri, **arguments), f'Looking for {uri}', OPEN_DEADLINE_S):
-        raise SourceNotFoundError(_nothing_at(uri, ref))
+        return None
     return wait(deeplake.open_read_only_async(uri, **arguments), f'Opening {uri}', OPEN_DEADLINE_S)
 
 
 def _nothing_at(uri: str, ref: str | None) -> str:
-    if os.path.isfile(os.path.join(uri, 'dataset_meta.json')):
-        return (
-            f'DeepLakeDataset(deeplake_path=) found a dataset of Deep Lake format 3 at {uri!r}, and reads format 4. '
-            f"Copy it with deeplake.convert({uri!r}, '<new path>')."
-        )
     message = f'DeepLakeDataset(deeplake_path=) found no Deep Lake dataset at {uri!r}.'
     if ref:
         message += f' The name behind the @, {ref!r}, is looked up as a branch or a view of it.'
     if uri.startswith('mem://'):
         return f'{message} Data in memory is known only to the process that wrote it, and to its forked children.'
     if '://' in uri:
-        return f'{message} Check the bucket, the path and deeplake_credentials. Format 3 must be converted first.'
+        return f'{message} Check the bucket, the path and deeplake_credentials.'
     return f'{message} {_neighbour(uri)}'
 
 

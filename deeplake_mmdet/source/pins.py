@@ -33,8 +33,8 @@ def resolve_ref(recipe: Recipe, head: Any) -> Recipe:
     if role is None:
         raise RevisionNotFoundError(
             f'DeepLakeDataset(deeplake_path=) names {ref!r}, which is neither a branch nor a view of '
-            f'{recipe.location.uri!r}. {_known("branches", branches)} {_known("views", views)}'
-            f'{_closest(ref, branches + views)}'
+            f'{recipe.location.uri!r}. {known("branches", branches)} {known("views", views)}'
+            f'{closest(ref, branches + views)}'
         )
     given = getattr(recipe, role)
     if given not in (None, ref):
@@ -56,7 +56,7 @@ def open_branch(head: Any, recipe: Recipe) -> Any:
     if recipe.branch not in names:
         raise RevisionNotFoundError(
             f'DeepLakeDataset(deeplake_branch=) names {recipe.branch!r}, which {recipe.location.uri!r} does not have. '
-            f'{_known("branches", names)}{_closest(recipe.branch, names)}'
+            f'{known("branches", names)}{closest(recipe.branch, names)}'
         )
     return wait(head.branches[recipe.branch].open_async(), f'Opening branch {recipe.branch!r}', OPEN_DEADLINE_S)
 
@@ -72,7 +72,7 @@ def open_commit(tip: Any, recipe: Recipe) -> tuple[str, Any]:
     if wanted not in ids:
         raise RevisionNotFoundError(
             f'DeepLakeDataset(deeplake_commit_id=) names {wanted!r}, which is no commit of branch '
-            f'{recipe.branch or "main"!r} of {recipe.location.uri!r}. {_known("commits", ids)}{_closest(wanted, ids)}'
+            f'{recipe.branch or "main"!r} of {recipe.location.uri!r}. {known("commits", ids)}{closest(wanted, ids)}'
         )
     return wanted, wait(tip.history[wanted].open_async(), f'Opening commit {wanted}', OPEN_DEADLINE_S)
 
@@ -93,7 +93,7 @@ def open_view(head: Any, recipe: Recipe, deadline_s: float) -> tuple[str, str, A
     if name not in names:
         raise RevisionNotFoundError(
             f'DeepLakeDataset(deeplake_view_id=) names {name!r}, which {recipe.location.uri!r} does not have. '
-            f'{_known("views", names)}{_closest(name, names)}'
+            f'{known("views", names)}{closest(name, names)}'
         )
     tag = head.tags[name]
     view = wait(tag.open_async(), f'Opening view {name!r}', deadline_s)
@@ -122,12 +122,14 @@ def _branch_of(view: Any, head: Any) -> str | None:
     return next((name for name in head.branches.names() if head.branches[name].id == branch_id), None)
 
 
-def _known(what: str, names: Iterable[str]) -> str:
+def known(what: str, names: Iterable[str]) -> str:
+    """What there is, for a message."""
     names = list(names)
     shown = ', '.join(map(repr, names[:20])) + (f' and {len(names) - 20} more' if len(names) > 20 else '')
     return f'Known {what}: {shown or "none"}.'
 
 
-def _closest(wanted: str, names: Iterable[str]) -> str:
+def closest(wanted: str, names: Iterable[str]) -> str:
+    """What was probably meant, for a message; empty if nothing is near."""
     close = difflib.get_close_matches(wanted, names, n=1)
     return f' Did you mean {close[0]!r}?' if close else ''

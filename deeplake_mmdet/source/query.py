@@ -6,25 +6,57 @@ Deep Lake's own row ids of a query are positions in its result. So the query run
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from deeplake_mmdet.errors import QueryError, SourceError
+from deeplake_mmdet.source.recipe import Opened
 from deeplake_mmdet.source.waiting import wait
 
 SOURCE_ROW = 'deeplake_mmdet_source_row'
 _NUMBERED = f'select *, ROW_NUMBER() as {SOURCE_ROW}'
 _SELECT = re.compile(r'^\s*select\s+', re.IGNORECASE)
+# Words of TQL whose meaning depends on the order of the rows, or that set it.
+_ORDERED = re.compile(r'\b(order|limit|offset|sample|group)\b', re.IGNORECASE)
 
 
-def run_query(base: Any, query: str, deadline_s: float) -> tuple[Any, np.ndarray]:
+def apply_query(opened: Opened, query: str, deadline_s: float) -> Opened:
+    """What was opened, with a query on its rows.
+
+    Args:
+        opened: Without a query so far.
+        query, deadline_s: See `run_query`.
+
+    Raises:
+        QueryError: See `run_query`; or the rows stand in an order of their own, and the query depends on the order.
+    """
+    within = opened.places
+    selection, rows = run_query(opened.base, query, deadline_s, within)
+    if within is None or (np.diff(within) > 0).all():
+        return replace(opened, selection=selection, rows=rows, places=None)
+    if _ORDERED.search(query):
+        raise QueryError(
+            f'DeepLakeDataset(deeplake_query=) got {query!r} for the view {opened.view_id!r}, whose rows are shuffled '
+            'or repeated: an order and a limit would mean those of the dataset, not of the view. Leave them out, or '
+            'query the dataset without the view.'
+        )
+    found = dict(zip(rows.tolist(), range(len(rows)), strict=True))
+    kept = within[np.isin(within, rows)]
+    return replace(opened, selection=selection, rows=kept, places=np.array([found[row] for row in kept.tolist()]))
+
+
+def run_query(
+    base: Any, query: str, deadline_s: float, within: np.ndarray | None = None
+) -> tuple[Any, np.ndarray]:
     """Run a query on a dataset or view.
 
     Args:
         base: The Deep Lake dataset or view.
         query: TQL, such as ``select * where …``. A list of columns instead of ``*`` will do.
         deadline_s: Seconds that it may take.
+        within: Numbers of the rows that are queried; None for all.
 
     Returns:
         The selected rows, and their numbers in `base`, int64 of shape (N,).
@@ -35,6 +67,9 @@ def run_query(base: Any, query: str, deadline_s: float) -> tuple[Any, np.ndarray
     """
     what = f'The query {query!r}'
     numbered = wait(base.query_async(_NUMBERED), what, deadline_s)
+    if within is not None:
+        listed = ', '.join(map(str, np.unique(within).tolist()))
+        numbered = wait(numbered.query_async(f'select * where {SOURCE_ROW} in ({listed})'), what, deadline_s)
     try:
         selection = wait(numbered.query_async(query), what, deadline_s)
     except SourceError:
@@ -49,7 +84,7 @@ def run_query(base: Any, query: str, deadline_s: float) -> tuple[Any, np.ndarray
         selection = _with_number(numbered, query, deadline_s)
     if not len(selection):
         raise QueryError(
-            f'DeepLakeDataset(deeplake_query=) got {query!r}, which selects none of the {len(base)} rows. '
+            f'DeepLakeDataset(deeplake_query=) got {query!r}, which selects none of the {len(numbered)} rows. '
             'Check the names and values in it.'
         )
     numbers = np.asarray(wait(selection[SOURCE_ROW].get_async(slice(0, len(selection))), what, deadline_s))

@@ -52,6 +52,11 @@ class Opened:
         commit_id: The commit, resolved.
         view_id: The saved view, or None.
         parents: Everything that was opened on the way.
+        format: Deep Lake's format of the dataset, 3 or 4.
+        places: Where the rows stand in `selection`, int64 of shape (N,); None where they are all of it, in order.
+        health: Of format 3: checks of its columns, to be made before they are read.
+        remarks: For the log.
+        uri: Where the dataset is, if the recipe's location does not say so.
     """
 
     base: Any
@@ -62,3 +67,8 @@ class Opened:
     commit_id: str
     view_id: str | None
     parents: tuple[Any, ...] = ()
+    format: int = 4
+    places: Any = None
+    health: Any = None
+    remarks: tuple[str, ...] = ()
+    uri: str = ''

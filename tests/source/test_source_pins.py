@@ -226,13 +226,6 @@ def test_data_in_memory_that_is_not_there_says_whose_it_is() -> None:
         resolve('mem://never-written')
 
 
-def test_a_dataset_of_format_3_is_told_how_to_be_converted(tmp_path: Path) -> None:
-    (tmp_path / 'old').mkdir()
-    (tmp_path / 'old' / 'dataset_meta.json').write_text('{"version": "3.9.52"}')
-    with pytest.raises(SourceNotFoundError, match=f"format 3 .*deeplake.convert.'{tmp_path}/old'"):
-        resolve(str(tmp_path / 'old'))
-
-
 def test_local_data_and_data_in_memory_need_no_token(make_dataset: Callable[..., str]) -> None:
     assert not [name for name in os.environ if name.startswith(('AWS_', 'ACTIVELOOP_'))]
     assert len(resolve(make_dataset())) == 8
