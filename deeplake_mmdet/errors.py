@@ -51,3 +51,7 @@ class ImageReadError(DeepLakeMMDetError, OSError):
 
 class ConversionError(DeepLakeMMDetError, ValueError):
     """A file that is being converted is malformed, or its destination cannot be written."""
+
+
+class CheckpointError(DeepLakeMMDetError, ValueError):
+    """A checkpoint is damaged, or holds what could run code when it is read."""

@@ -1,7 +1,8 @@
 """Registering our modules with MMEngine and MMDetection without importing what they need.
 
 Importing MMDetection's datasets takes seconds and pulls in torch. So the registries get a stand-in under each name,
-which imports the class when something is built and is replaced by it.
+which imports the class when something is built. They are MMEngine's, the parents of MMDetection's, which look there for
+what they do not know themselves: OpenMMLab's mmdet imports mmcv, OpenCV and torch with any of its modules.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ def _stand_in(name: str, module: str) -> Any:
 
 def register_all() -> None:
     """Register dataset, metric and file backend; harmless when called again."""
-    import mmdet.registry
+    import mmengine.registry
     from mmengine.fileio import register_backend
 
     from deeplake_mmdet.datasets.file_backend import DeepLakeBackend
 
     for registry_name, modules in _MODULES.items():
-        registry = getattr(mmdet.registry, registry_name)
+        registry = getattr(mmengine.registry, registry_name)
         for name, module in modules.items():
             if name not in registry.module_dict:
                 registry.register_module(name=name, module=_stand_in(name, module))

@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
-# Makes the environment $VENV from requirements/lock.txt with the interpreter $PYTHON; called by `make venv`.
+# Makes the environment $VENV from the lock $LOCK with the interpreter $PYTHON; called by `make venv` and
+# `make venv-openmmlab`.
 #
-# onedl-mmcv comes by itself, after torch: its registry offers a source distribution only, which must be compiled
-# against the very torch that is installed, so pip's build isolation (another torch) would break it.
+# mmcv (onedl-mmcv, or OpenMMLab's own) comes by itself, after torch: its registry offers a source distribution only,
+# which must be compiled against the very torch that is installed, so pip's build isolation (another torch) would break
+# it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 python=${PYTHON:-python3}
 venv=${VENV:-.venv}
-lock=requirements/lock.txt
+lock=${LOCK:-requirements/lock.txt}
 log=$venv/install.log
+mmcv=$(grep -oE '^(onedl-)?mmcv==[^ ;]*' "$lock")
 
 fail() {
     echo "make venv: $*" >&2
@@ -24,10 +27,6 @@ must_install() {
     pip_install "$@" && return
     grep -v '^Requirement already satisfied' "$log" | tail -n 20 >&2
     fail "pip failed; $log has all of its output. Calling make again takes up from here"
-}
-
-pinned() {
-    grep -o "^$1==[^ ;]*" "$lock"
 }
 
 check_interpreter() {
@@ -46,7 +45,7 @@ make_venv() {
 
 install_all_but_mmcv() {
     echo "Installing torch, MMDetection, Deep Lake and the tools: a minute or two, longer where torch brings CUDA"
-    grep -v '^onedl-mmcv==' "$lock" >"$venv/all-but-mmcv.txt"
+    grep -vF "$mmcv" "$lock" >"$venv/all-but-mmcv.txt"
     must_install -r "$venv/all-but-mmcv.txt"
 }
 
@@ -55,7 +54,7 @@ make_opencv_importable() {
     "$venv/bin/python" -c 'import cv2' >>"$log" 2>&1 && return
     echo "Replacing opencv-python with its headless build: it needs libraries of a desktop that are not here"
     "$venv/bin/python" -m pip uninstall -y opencv-python >>"$log" 2>&1
-    must_install --force-reinstall --no-deps "$(pinned opencv-python-headless)"
+    must_install --force-reinstall --no-deps "$(grep -o '^opencv-python-headless==[^ ;]*' "$lock")"
 }
 
 # Loads mmcv._ext by its path: whether it fits the installed torch is the question, not whether all of mmcv imports.
@@ -71,9 +70,9 @@ PYTHON
 
 check_compiler() {
     command -v "${CXX:-c++}" >/dev/null ||
-        fail "a C++ compiler is needed to build $1. On Debian and Ubuntu: apt-get install g++"
+        fail "a C++ compiler is needed to build $mmcv. On Debian and Ubuntu: apt-get install g++"
     "$venv/bin/python" -c 'import os, sysconfig as s; os.stat(s.get_path("include") + "/Python.h")' 2>>"$log" ||
-        fail "Python.h is needed to build $1. On Debian and Ubuntu: apt-get install python3-dev"
+        fail "Python.h is needed to build $mmcv. On Debian and Ubuntu: apt-get install python3-dev"
 }
 
 # For a GPU without nvcc mmcv's setup would try to compile, because torch sees the GPU, and fail.
@@ -82,22 +81,22 @@ hide_gpu_without_nvcc() {
 }
 
 compile_mmcv() {
-    check_compiler "$1"
-    echo "Compiling the operators of $1: about 15 minutes on 2 cores (it is $(date +%H:%M))."
+    check_compiler
+    echo "Compiling the operators of $mmcv: about 15 minutes on 2 cores (it is $(date +%H:%M))."
     echo "    To use a built wheel instead: PIP_FIND_LINKS=/folder/with/wheels make venv"
     hide_gpu_without_nvcc
     MMCV_WITH_OPS=1 MAX_JOBS=${MAX_JOBS:-$(nproc 2>/dev/null || echo 2)} PATH="$PWD/$venv/bin:$PATH" \
-        must_install --no-deps --no-build-isolation --force-reinstall --no-binary onedl-mmcv "${@:2}" "$1"
+        must_install --no-deps --no-build-isolation --force-reinstall --no-binary "${mmcv%%=*}" "$@" "$mmcv"
     operators_load
 }
 
 # pip keeps the wheel it compiled: one that was compiled against another torch does not load, and is compiled anew.
 install_mmcv() {
     operators_load && return
-    echo "Installing $1 from a built wheel, if there is one"
-    pip_install --no-deps --only-binary onedl-mmcv "$1" && operators_load && return
-    compile_mmcv "$1" || compile_mmcv "$1" --no-cache-dir ||
-        fail "the operators of $1 do not load after they were compiled; see $log"
+    echo "Installing $mmcv from a built wheel, if there is one"
+    pip_install --no-deps --only-binary "${mmcv%%=*}" "$mmcv" && operators_load && return
+    compile_mmcv || compile_mmcv --no-cache-dir ||
+        fail "the operators of $mmcv do not load after they were compiled; see $log"
 }
 
 check_interpreter
@@ -105,7 +104,7 @@ make_venv
 : >"$log"
 install_all_but_mmcv
 make_opencv_importable
-install_mmcv "$(pinned onedl-mmcv)"
+install_mmcv
 echo "Installing deeplake_mmdet itself"
 must_install --no-deps --no-build-isolation --editable .
 echo "Ready: $venv"

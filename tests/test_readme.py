@@ -1,4 +1,4 @@
-"""The configs that the README shows work as they are shown."""
+"""The configs that the documentation shows work as they are shown."""
 
 from __future__ import annotations
 
@@ -32,7 +32,26 @@ def test_the_first_config_of_the_readme_is_prepared_as_it_says(tmp_path, demo):
     assert config.train_dataloader.batch_size == 2  # of the base config
 
 
-@pytest.mark.parametrize('path', sorted((ROOT / 'configs').glob('[!_]*/*.py')), ids=lambda path: path.stem)
+# Those of configs/zoo are in the short form, and tests/integration runs them.
+LEAVES = sorted(path for path in (ROOT / 'configs').glob('[!_]*/*.py') if path.parent.name != 'zoo')
+
+
+@pytest.mark.parametrize(('number', 'wrappers'), [(0, ['MultiImageMixDataset']), (1, [])], ids=['short', 'long'])
+def test_the_configs_of_the_configuration_page_are_prepared(tmp_path, demo, number, wrappers):
+    text = re.findall(r'```python\n(.*?)```', (ROOT / 'docs' / 'configuration.md').read_text(), re.S)[number]
+    (tmp_path / 'config.py').write_text(re.sub(r's3://bucket/[a-z-]+', demo, text))
+    config = Config.fromfile(tmp_path / 'config.py')
+    prepare(config)
+    dataset, around = config.train_dataloader.dataset, []
+    while dataset.type != 'DeepLakeDataset':
+        around.append(dataset.type)
+        dataset = dataset.dataset
+    assert around == wrappers
+    assert (dataset.deeplake_path, dataset.deeplake_view_id) == (demo, 'train')
+    assert config.val_evaluator.type == config.test_evaluator.type == 'DeepLakeCocoMetric'
+
+
+@pytest.mark.parametrize('path', LEAVES, ids=lambda path: path.stem)
 def test_every_leaf_config_is_short_and_prepares(tmp_path, demo, path):
     assert len(path.read_text().splitlines()) < 10
     config = Config.fromfile(path)

@@ -104,11 +104,11 @@ def write(config: Any, old: str, new: str) -> list[str]:
     marked = Config(_replaced(expected, {secret: f'<{name}>' for secret, name in secrets.items()}))
     header = f'# Made of {os.path.basename(old)} by `deeplake-mmdet upgrade-config`; it has no bases.\n'
     try:
-        text = header + ('import os\n\n' if secrets else '') + marked.pretty_text
+        text = header + marked.pretty_text
     except SyntaxError as error:
         raise ConfigError(_LOST.format(what=str(error).splitlines()[-1])) from None
     for name in secrets.values():
-        text = text.replace(f"'<{name}>'", f"os.environ.get('{name}')")
+        text = text.replace(f"'<{name}>'", f"'{{{{${name}:}}}}'")  # MMEngine's notation, '' where it is not set
     if any(secret in text for secret in secrets) or any(f'<{name}>' in text for name in secrets.values()):
         raise ConfigError(
             'upgrade-config(OLD) expected credentials as values of their own, but found one inside of another string. '
@@ -118,7 +118,7 @@ def write(config: Any, old: str, new: str) -> list[str]:
         draft = os.path.join(folder, 'draft.py')
         with open(draft, 'w', encoding='utf-8') as file:
             file.write(text)
-        _read_back(draft, _replaced(expected, {secret: os.environ.get(name) for secret, name in secrets.items()}))
+        _read_back(draft, _replaced(expected, {secret: os.environ.get(name, '') for secret, name in secrets.items()}))
         os.replace(draft, new)
     return sorted(set(secrets.values()))
 
@@ -153,7 +153,7 @@ def _secrets(config: Any) -> dict[str, str]:
             if name in found.values() and found.get(secret) != name:
                 raise ConfigError(
                     f'upgrade-config(OLD) expected one {key} for all datasets, but got several, and one environment '
-                    f'variable, {name}, cannot stand for them. Write os.environ references of your own into OLD.'
+                    f'variable, {name}, cannot stand for them. Write references to variables of your own into OLD.'
                 )
             found[secret] = name
     return found

@@ -19,6 +19,7 @@ CHECKS: tuple[Callable[[Environment], list[Finding]], ...] = (
     opencv.check_opencv_versions,
     packages.check_packages,
     packages.check_pair,
+    packages.check_pkg_resources,
     operators.check_operators,
     operators.check_gpu_operators,
     machine.check_temp,

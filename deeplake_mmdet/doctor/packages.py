@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from deeplake_mmdet.doctor.environment import Environment
 from deeplake_mmdet.doctor.finding import OK, PROBLEM, Finding
 from deeplake_mmdet.doctor.opencv import mend_libraries, misses_libraries
-from deeplake_mmdet.doctor.remedies import install, requirement
+from deeplake_mmdet.doctor.remedies import install, is_openmmlab, requirement
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,16 @@ def check_pair(env: Environment) -> list[Finding]:
                 fixes.append(f"{env.pip} uninstall -y mmdet && {env.pip} install 'onedl-mmdetection>=3.5'")
             findings.append(Finding(PROBLEM, 'mmdet', text, tuple(fixes)))
     return findings
+
+
+def check_pkg_resources(env: Environment) -> list[Finding]:
+    """OpenMMLab's mmengine finds the base configs ``mmdet::…`` by pkg_resources, which setuptools 81 dropped."""
+    version = env.distributions.get('setuptools')
+    if not is_openmmlab(env) or (version is not None and _older(version, '81')):
+        return []
+    found = f'setuptools {version} has' if version else 'setuptools is not installed, and Python itself has'
+    text = f"{found} no pkg_resources, by which OpenMMLab's mmengine finds base configs such as mmdet::…"
+    return [Finding(PROBLEM, 'setuptools', text, (f"{env.pip} install 'setuptools<81'",))]
 
 
 def _older(version: str, than: str) -> bool:

@@ -132,7 +132,7 @@ def _pin(key: str, node: MutableMapping[str, Any]) -> PinnedDataset:
     spec = DatasetSpec.from_config({n: v for n, v in node.items() if n in ours or n.startswith('deeplake_')})
     source = SourceHandle.resolve(spec)
     node['deeplake_commit_id'] = source.revision.commit_id
-    columns = map_columns(source.base(), source.selection(), spec.tensors)
+    columns = map_columns(source.base(), source.selection(), spec.tensors, source.scalars)
     classes = class_names(columns.class_names, (node.get('metainfo') or {}).get('classes'))
     return PinnedDataset(key, source.revision, classes)
 

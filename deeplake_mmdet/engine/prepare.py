@@ -9,6 +9,7 @@ from typing import Any
 
 from deeplake_mmdet.config.dicts import type_name
 from deeplake_mmdet.config.short_form.expand import expand
+from deeplake_mmdet.config.short_form.loader_options import OPTIONS, Option, let_go_of_workers
 from deeplake_mmdet.config.upgrade.upgrade import upgrade
 from deeplake_mmdet.engine.datasets_in_config import (
     SPLITS,
@@ -43,7 +44,7 @@ def prepare(config: Any, splits: tuple[str, ...] = SPLITS, overrides: Mapping[st
     check_work_dir(config.get('work_dir'))
     hide_credentials(config)
     notes = [*upgrade(config, config.filename), *expand(config, config.filename)]
-    config.merge_from_dict({k: v for k, v in (overrides or {}).items() if k.partition('.')[0] in _REWRITTEN})
+    _override(config, overrides or {})
     let_concatenate(config)
     if any(True for _ in find_datasets(config, splits)):
         for split in splits:
@@ -55,6 +56,15 @@ def prepare(config: Any, splits: tuple[str, ...] = SPLITS, overrides: Mapping[st
         return notes
     changes = fit_heads(config, pinned[0].classes, config.filename)
     return [*notes, *_found(pinned), *changes]
+
+
+def _override(config: Any, overrides: Mapping[str, Any]) -> None:
+    config.merge_from_dict({key: value for key, value in overrides.items() if key.partition('.')[0] in _REWRITTEN})
+    for split in SPLITS:
+        loader, key = config.get(f'{split}_dataloader'), f'{split}_dataloader'
+        if loader and f'{key}.num_workers' in overrides:
+            given = {name: overrides.get(f'{key}.{name}') for name in OPTIONS}
+            let_go_of_workers(loader, {name: Option(v, f'{key}.{name}') for name, v in given.items() if v is not None})
 
 
 def _found(pinned: list[PinnedDataset]) -> list[str]:

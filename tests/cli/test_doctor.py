@@ -35,6 +35,7 @@ OPENMMLAB = {name: version for name, version in ONEDL.items() if not name.starts
     'mmcv': '2.1.0',
     'mmdet': '3.3.0',
     'mmengine': '0.10.7',
+    'setuptools': '80.10.2',
 }
 BOUNDS_3_3_0 = {'mmcv': ('2.0.0rc4', '2.2.0'), 'mmengine': ('0.7.1', '1.0.0')}
 
@@ -164,6 +165,16 @@ PROBLEMS = {
         ),
         'the installed mmdet 3.3.0 refuses mmcv 2.2.0: needs >=2.0.0rc4,<2.2.0',
         COMPILE_OPENMMLAB,
+    ),
+    'setuptools without pkg_resources beside the mmengine of OpenMMLab': (
+        with_versions(openmmlab(), setuptools='84.2.1'),
+        'setuptools 84.2.1 has no pkg_resources',
+        "pip install 'setuptools<81'",
+    ),
+    'no setuptools beside the mmengine of OpenMMLab': (
+        with_versions(openmmlab(), setuptools=None),
+        'Python itself has no pkg_resources',
+        "pip install 'setuptools<81'",
     ),
     'the other stack beside mmdet': (
         with_versions(openmmlab(), mmcv=None, onedl_mmcv='2.3.6'),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import cv2
 import mmdet
 import pytest
 import torch
+
+from deeplake_mmdet.engine.checkpoints import load_from_local
 
 ROOT = Path(__file__).parents[2]
 STOCK_TOOLS = Path(mmdet.__file__).parent / '.mim' / 'tools'
@@ -82,7 +85,7 @@ def test_training_says_what_it_read_and_fits_the_heads(run):
 
 
 def test_the_checkpoint_and_the_dumped_config_name_the_commit(run, pair):
-    saved = torch.load(run.checkpoint, weights_only=False)['meta']['dataset_meta']
+    saved = load_from_local(run.checkpoint)['meta']['dataset_meta']
     assert saved['classes'] == pair.classes
     assert saved['deeplake']['uri'] == pair.deeplake_path
     assert saved['deeplake']['rows'] == '24'
@@ -101,12 +104,28 @@ def test_the_visualization_hook_draws_the_images(run, tested):
 
 
 def test_a_run_resumes_from_its_latest_checkpoint(run):
+    losses = load_from_local(run.checkpoint)['message_hub']['log_scalars']['train/loss'].data[0]
     options = ['--resume', '--cfg-options', 'train_cfg.max_epochs=2']
     output = _call(
         ROOT / 'tools' / 'train.py', run.config, '--work-dir', run.work_dir, *options, cwd=run.work_dir.parent
     )
     assert 'resumed epoch: 1' in output
-    assert (run.work_dir / 'epoch_2.pth').exists()
+    saved = load_from_local(run.work_dir / 'epoch_2.pth')
+    more = saved['message_hub']['log_scalars']['train/loss'].data[0]
+    assert saved['meta']['iter'] == len(more) == 2 * len(losses) > 0
+    assert more[: len(losses)].tolist() == losses.tolist()
+
+
+def test_a_checkpoint_that_would_run_a_command_is_refused_and_does_not_run_it(run, tmp_path):
+    class Command:
+        def __reduce__(self) -> tuple:
+            return os.system, (f'touch {tmp_path / "mark"}',)
+
+    torch.save({'state_dict': {}, 'more': Command()}, tmp_path / 'a.pth')
+    arguments = [ROOT / 'tools' / 'test.py', run.config, tmp_path / 'a.pth', '--work-dir', tmp_path / 'work']
+    done = subprocess.run([sys.executable, *map(str, arguments)], capture_output=True, text=True, timeout=280)
+    assert done.returncode == 1 and 'CheckpointError: The checkpoint' in done.stderr and 'posix.system' in done.stderr
+    assert not (tmp_path / 'mark').exists()
 
 
 def test_print_config_runs_unmodified(run):

@@ -110,7 +110,7 @@ def apply_options(loader: MutableMapping[str, Any], options: Options, split: str
         if before != option.value:
             changes.append(f'{where}.{name}: {before} -> {option.value}, from {option.key}')
         node[name] = option.value
-    _without_workers(loader, options)
+    let_go_of_workers(loader, options)
     return changes
 
 
@@ -141,8 +141,16 @@ def _check_can_shuffle(sampler: Mapping[str, Any], option: Option, key: str) -> 
         )
 
 
-def _without_workers(loader: MutableMapping[str, Any], options: Options) -> None:
-    """What only worker processes have cannot be without them."""
+def let_go_of_workers(loader: MutableMapping[str, Any], options: Options) -> None:
+    """Drop what a loader without worker processes cannot have, and PyTorch refuses.
+
+    Args:
+        loader: A dataloader's dict; changed in place.
+        options: What was asked for.
+
+    Raises:
+        ConfigError: It was asked for.
+    """
     if loader.get('num_workers', 0):
         return
     for name, none in (('persistent_workers', False), ('prefetch_factor', None)):
