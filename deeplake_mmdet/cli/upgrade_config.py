@@ -25,6 +25,8 @@ _VARIABLES = {
 }
 
 
+# MMEngine 0.10 takes a file with the statement `import os` for one that inherits by imports.
+_OS = "os = __import__('os')\n\n"
 _LOST = (
     'upgrade-config(OLD) expected dicts, lists, strings and numbers, but this would not read back as it is: {what}. '
     'Replace objects by the dicts that build them.'
@@ -104,11 +106,11 @@ def write(config: Any, old: str, new: str) -> list[str]:
     marked = Config(_replaced(expected, {secret: f'<{name}>' for secret, name in secrets.items()}))
     header = f'# Made of {os.path.basename(old)} by `deeplake-mmdet upgrade-config`; it has no bases.\n'
     try:
-        text = header + marked.pretty_text
+        text = header + (_OS if secrets else '') + marked.pretty_text
     except SyntaxError as error:
         raise ConfigError(_LOST.format(what=str(error).splitlines()[-1])) from None
     for name in secrets.values():
-        text = text.replace(f"'<{name}>'", f"'{{{{${name}:}}}}'")  # MMEngine's notation, '' where it is not set
+        text = text.replace(f"'<{name}>'", f"os.environ.get('{name}')")
     if any(secret in text for secret in secrets) or any(f'<{name}>' in text for name in secrets.values()):
         raise ConfigError(
             'upgrade-config(OLD) expected credentials as values of their own, but found one inside of another string. '
@@ -118,7 +120,7 @@ def write(config: Any, old: str, new: str) -> list[str]:
         draft = os.path.join(folder, 'draft.py')
         with open(draft, 'w', encoding='utf-8') as file:
             file.write(text)
-        _read_back(draft, _replaced(expected, {secret: os.environ.get(name, '') for secret, name in secrets.items()}))
+        _read_back(draft, _replaced(expected, {secret: os.environ.get(name) for secret, name in secrets.items()}))
         os.replace(draft, new)
     return sorted(set(secrets.values()))
 

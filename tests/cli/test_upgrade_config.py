@@ -66,8 +66,8 @@ def test_no_secret_is_written_and_the_names_that_stand_for_them_are_printed(old,
     text = new.read_text()
     assert not any(secret in text for secret in (TOKEN, 'AKIASECRET', 'hush-hush'))
     assert KEYS['endpoint_url'] in text
-    assert "token='{{$ACTIVELOOP_TOKEN:}}'" in text
-    assert "TOKEN = '{{$ACTIVELOOP_TOKEN:}}'" in text
+    assert "token=os.environ.get('ACTIVELOOP_TOKEN')" in text
+    assert "TOKEN = os.environ.get('ACTIVELOOP_TOKEN')" in text
     assert 'NEW reads ACTIVELOOP_TOKEN, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY from' in capsys.readouterr().out
 
 
