@@ -7,6 +7,7 @@ from typing import Any
 
 from deeplake_mmdet.engine.checkpoints import register_loaders
 from deeplake_mmdet.engine.launch import join_without_gpu
+from deeplake_mmdet.engine.ssd_head import let_ssd_predict
 
 
 def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, timestamp: str | None = None) -> Any:
@@ -32,13 +33,14 @@ def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, t
     join_without_gpu(config)
     kind = RUNNERS.get(config.runner_type) if 'runner_type' in config else Runner
     runner = _adapted(kind, model, timestamp).from_cfg(config)
+    let_ssd_predict(runner.model)
     for note in notes:
         runner.logger.info(note)
     return runner
 
 
 def _adapted(kind: Any, model: Any, timestamp: str | None) -> Any:
-    """A Runner class that takes over a module, with the weights that it has, and a given timestamp."""
+    """A Runner class with a visualizer of its own, that takes over a module as it is, and a given timestamp."""
 
     class AdaptedRunner(kind):
         def build_model(self, config: Any) -> Any:
@@ -53,4 +55,10 @@ def _adapted(kind: Any, model: Any, timestamp: str | None) -> Any:
             if timestamp is not None:
                 self._timestamp = timestamp
 
-    return kind if model is None and timestamp is None else AdaptedRunner
+        def build_visualizer(self, visualizer: Any = None) -> Any:
+            # Stock configs give all the same name, and of one name a process has one, which writes to the first run.
+            if isinstance(visualizer, dict):
+                visualizer = {**visualizer, 'name': self._experiment_name}
+            return super().build_visualizer(visualizer)
+
+    return AdaptedRunner

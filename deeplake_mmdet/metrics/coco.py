@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from mmdet.datasets.api_wrappers import COCO
 from mmdet.evaluation.metrics import CocoMetric
 from mmdet.registry import METRICS
@@ -44,6 +45,9 @@ class DeepLakeCocoMetric(CocoMetric):
                 f'DeepLakeCocoMetric(ann_file=) expected no value, but got {ann_file!r}: the ground truth is the '
                 "dataset itself. Put _delete_=True into the evaluator's dict to drop inherited keys."
             )
+        if kwargs.get('iou_thrs') is not None:
+            # A config holds a number or a list, and pycocotools compares with an array.
+            kwargs['iou_thrs'] = np.atleast_1d(np.asarray(kwargs['iou_thrs'], np.float64))
         super().__init__(metric=metric, **kwargs)
         self._coco_api = None
 

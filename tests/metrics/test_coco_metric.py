@@ -67,6 +67,16 @@ def test_a_subset_is_evaluated_on_its_own_images(tmp_path):
     assert _evaluate(dataset, _perfect(dataset))['coco/bbox_mAP'] == 1
 
 
+@pytest.mark.parametrize(('iou_thrs', 'precision'), [(0.5, 1), ([0.5], 1), ([0.75], 0), ((0.5, 0.75), 0.5)])
+def test_iou_thresholds_count_as_a_config_writes_them(tmp_path, iou_thrs, precision):
+    dataset = DeepLakeDataset(deeplake_path=write_tiny(tmp_path / 'ds'), test_mode=True)
+    samples = _perfect(dataset)
+    for sample in samples:  # a quarter of its width aside, a box has an IoU of 0.6
+        boxes = sample['pred_instances'].bboxes
+        boxes[:, ::2] += (boxes[:, 2:3] - boxes[:, :1]) / 4
+    assert _evaluate(dataset, samples, iou_thrs=iou_thrs)['coco/bbox_mAP'] == precision
+
+
 def test_predictions_of_another_dataset_are_refused(tmp_path):
     one, other = (DeepLakeDataset(deeplake_path=write_tiny(tmp_path / name), test_mode=True) for name in 'ab')
     with pytest.raises(ConfigError, match=r'no image of .*MultiDatasetsEvaluator'):

@@ -1,0 +1,5 @@
+_base_ = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
+data = dict(
+    train=dict(deeplake_path='data/demo', deeplake_view_id='train'),
+    val=dict(deeplake_path='data/demo', deeplake_view_id='val'),
+)
