@@ -50,10 +50,17 @@ def _graft(node: dict[str, Any], request: SplitRequest, key: str) -> dict[str, A
     kept = {name: node[name] for name in _KEPT if name in node}
     if request.split != 'train':
         kept['test_mode'] = True
-    members = [{'type': 'DeepLakeDataset', **copy.deepcopy(kept), **member} for member in request.members]
+    members = [_leaf(kept, member) for member in request.members]
     for member in members:
         _check_same(node, member, key, request.split)
     return {'type': 'ConcatDataset', 'datasets': members} if request.concatenated else members[0]
+
+
+def _leaf(kept: Mapping[str, Any], member: Mapping[str, Any]) -> dict[str, Any]:
+    leaf = {'type': 'DeepLakeDataset', **copy.deepcopy(dict(kept)), **member}
+    if 'filter_empty_gt' in leaf:
+        leaf['filter_cfg'] = {**(leaf.get('filter_cfg') or {}), 'filter_empty_gt': leaf.pop('filter_empty_gt')}
+    return leaf
 
 
 def _one_of(members: Sequence[Any], request: SplitRequest, key: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class SplitRequest:
 
     Attributes:
         split: ``train``, ``val`` or ``test``.
-        members: The datasets: keys of `DeepLakeDataset`, those without a value left out.
+        members: The datasets: keys of `DeepLakeDataset` and ``filter_empty_gt``, those without a value left out.
         concatenated: Whether a list was given.
         options: How the dataloader shall run.
     """
@@ -108,11 +108,10 @@ def _read_dataset(key: str, node: Any, loader_type: str | None) -> dict[str, Any
     if loader_type:
         member.setdefault('deeplake_dataloader_type', loader_type)
     classes = member.pop('classes', None)
+    if isinstance(classes, str):
+        raise ConfigError(f'{key}.classes expected a list of class names, but got {classes!r}.')
     if classes is not None:
         member['metainfo'] = {**member.get('metainfo', {}), 'classes': tuple(classes)}
-    if 'filter_empty_gt' in member:
-        empty = member.pop('filter_empty_gt')
-        member['filter_cfg'] = {**member.get('filter_cfg', {}), 'filter_empty_gt': empty}
     return member
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
-from deeplake_mmdet.config.upgrade.dataset_tree import DatasetTree, has_deeplake
+from deeplake_mmdet.config.upgrade.dataset_nodes import has_deeplake
+from deeplake_mmdet.config.upgrade.dataset_tree import DatasetTree
 from deeplake_mmdet.config.upgrade.datasets import evaluator_for
 from deeplake_mmdet.config.upgrade.notes import Notes
 from deeplake_mmdet.config.upgrade.pipelines import is_old, translate_pipeline

@@ -10,6 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from deeplake_mmdet.config.upgrade.dataset_nodes import (
+    deeplake_keys,
+    has_deeplake,
+    innermost,
+    is_short_form,
+    is_wrapper,
+    loads_masks,
+    one_a_file,
+)
 from deeplake_mmdet.config.upgrade.datasets import FILE_KEYS, class_names, filter_of, translate_dataset
 from deeplake_mmdet.config.upgrade.notes import Notes
 from deeplake_mmdet.config.upgrade.pipelines import complete, is_old, translate_pipeline
@@ -17,8 +26,6 @@ from deeplake_mmdet.config.upgrade.pixels import Pixels
 from deeplake_mmdet.config.upgrade.step import plain
 
 _WRAPPED = {'RepeatDataset': 'times', 'ClassBalancedDataset': 'oversample_thr', 'MultiImageMixDataset': 'pipeline'}
-# What the short form reads beside the keys that start with deeplake_.
-_SHORT_KEYS = ('classes', 'filter_empty_gt', 'filter_cfg', 'test_mode', 'on_error', 'metainfo', 'indices')
 
 
 @dataclass
@@ -46,10 +53,10 @@ class DatasetTree:
     def build(self, node: Any) -> dict[str, Any] | None:
         """The dataset of the dataloader, or None if ``present`` stays as it is."""
         where = f'data.{self.split}'
-        if self.present is None and self.default_pipeline is None and _is_short_form(node):
+        if self.present is None and self.default_pipeline is None and is_short_form(node):
             self.short = node
             return None
-        if self.present is None or _is_wrapper(node):
+        if self.present is None or is_wrapper(node):
             return self._tree(node, where, {}, mixed=False)
         if has_deeplake(node):
             many = isinstance(node, (list, tuple))
@@ -66,17 +73,17 @@ class DatasetTree:
             return self._joined(node, where, above, mixed)
         kind = node.get('type')
         if kind == 'ConcatDataset':
-            return self._joined(node['datasets'], f'{where}.datasets', {**above, **_short(node)}, mixed)
+            return self._joined(node['datasets'], f'{where}.datasets', {**above, **deeplake_keys(node)}, mixed)
         if kind in _WRAPPED:
             inner = self._tree(
                 node['dataset'],
                 f'{where}.dataset',
-                {**above, **_short(node)},
+                {**above, **deeplake_keys(node)},
                 mixed or kind == 'MultiImageMixDataset',
             )
             return self._wrapper(node, where, inner)
         if isinstance(node.get('ann_file'), (list, tuple)) and not (above or has_deeplake(node)):
-            return self._joined(_one_a_file(node), where, above, mixed)
+            return self._joined(one_a_file(node), where, above, mixed)
         return self._leaf(node, where, above, mixed)
 
     def _wrapper(self, node: Mapping[str, Any], where: str, inner: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +91,7 @@ class DatasetTree:
         argument = _WRAPPED[kind]
         new = {'type': kind, argument: node.get(argument), 'dataset': inner}
         if kind == 'MultiImageMixDataset':
-            masks = _loads_masks(node['dataset'])
+            masks = loads_masks(node['dataset'])
             new['pipeline'] = self._pipeline(node.get('pipeline') or [], f'{where}.pipeline', masks)
             new.update({key: node[key] for key in ('skip_type_keys', 'max_refetch') if key in node})
             if node.get('dynamic_scale') is not None:
@@ -98,7 +105,7 @@ class DatasetTree:
             if any(member.get('type') == 'VOCDataset' for member in members):  # each year calls itself differently
                 new['ignore_keys'] = ['dataset_type']
             return new
-        if not all(has_deeplake(node) and not _is_wrapper(node) for node in nodes):
+        if not all(has_deeplake(node) and not is_wrapper(node) for node in nodes):
             self.notes.problem(
                 where, 'joins Deep Lake datasets with other ones. Write the dataloader in the long form.'
             )
@@ -121,7 +128,7 @@ class DatasetTree:
         pipeline: Sequence[Any] = node.get('pipeline') or self.default_pipeline or ()
         if pipeline and deeplake and not mixed:
             pipeline = self._completed(pipeline)
-        inner = _innermost(self.present) if self.present else {}
+        inner = innermost(self.present) if self.present else {}
         if pipeline:
             inner['pipeline'] = self._pipeline(pipeline, f'{where}.pipeline', None)
         elif 'pipeline' not in inner:
@@ -192,49 +199,3 @@ class DatasetTree:
             given.pop('filter_cfg', None)
         inner.update(given)
         return new
-
-
-def has_deeplake(node: Any) -> bool:
-    """Whether a dataset, or one inside it, is Deep Lake's."""
-    if isinstance(node, Mapping):
-        inside = node.get('dataset') or node.get('datasets')
-        return any(str(key).startswith('deeplake_') for key in node) or has_deeplake(inside)
-    return isinstance(node, (list, tuple)) and any(map(has_deeplake, node))
-
-
-def _is_short_form(node: Any) -> bool:
-    nodes = node if isinstance(node, (list, tuple)) else [node]
-    return all(has_deeplake(child) and not _is_wrapper(child) and 'pipeline' not in child for child in nodes)
-
-
-def _is_wrapper(node: Any) -> bool:
-    return isinstance(node, Mapping) and ('dataset' in node or 'datasets' in node)
-
-
-def _short(wrapper: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in wrapper.items() if str(key).startswith('deeplake_') or key in _SHORT_KEYS[:1]}
-
-
-def _innermost(dataset: Mapping[str, Any]) -> dict[str, Any]:
-    while isinstance(dataset.get('dataset'), Mapping):
-        dataset = dataset['dataset']
-    return dict(dataset)
-
-
-def _loads_masks(node: Any) -> bool:
-    if isinstance(node, Mapping):
-        return bool(node.get('with_mask')) or any(map(_loads_masks, node.values()))
-    return isinstance(node, (list, tuple)) and any(map(_loads_masks, node))
-
-
-def _one_a_file(node: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A dataset with lists of files, as one dataset for each."""
-    members = []
-    for i, ann_file in enumerate(node['ann_file']):
-        member = {key: value for key, value in node.items() if key != 'separate_eval'}
-        member['ann_file'] = ann_file
-        for key in ('img_prefix', 'seg_prefix', 'proposal_file'):
-            if isinstance(member.get(key), (list, tuple)):
-                member[key] = member[key][i]
-        members.append(member)
-    return members

@@ -35,15 +35,19 @@ class Notes:
         """Note that ``key`` has no counterpart; the second argument says why, and how MMDetection 3 says it."""
         self._add(self.problems, f'{key}: {why_and_3x_way}')
 
-    def raise_problems(self) -> None:
+    def raise_problems(self, filename: str | None = None) -> None:
         """Raise all problems as one.
+
+        Args:
+            filename: The config's file, if it has one.
 
         Raises:
             ConfigError: There are problems; the message has one line for each.
         """
         if self.problems:
             listed = '\n'.join(f'  {problem}' for problem in self.problems)
-            raise ConfigError(f'This MMDetection 2 config cannot be translated as it is:\n{listed}')
+            name = filename or 'This config'
+            raise ConfigError(f'{name} has keys of MMDetection 2 that cannot be translated:\n{listed}')
 
     @staticmethod
     def _add(lines: list[str], line: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deeplake_mmdet.config.upgrade.notes import Notes
+from deeplake_mmdet.config.upgrade.packing import collate_padding, pack
 from deeplake_mmdet.config.upgrade.pixels import Pixels, take_pixels
 from deeplake_mmdet.config.upgrade.resize import OLD_KEYS, scale_list
 from deeplake_mmdet.config.upgrade.step import Step, plain
@@ -39,11 +40,6 @@ _OLD_ARGUMENTS = {
     'Rotate': ('max_rotate_angle', 'random_negative_prob', 'img_fill_val'),
     'Albu': ('update_pad_shape',),
 }
-# What PackDetInputs packs by itself; other keys were for a model of the user's own.
-_PACKED = ('img', 'gt_bboxes', 'gt_labels', 'gt_bboxes_ignore', 'gt_labels_ignore', 'gt_masks', 'gt_semantic_seg')
-_TEST_META = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
-_TRAIN_META = (*_TEST_META, 'flip', 'flip_direction')
-_META = {'filename': 'img_path', 'ori_filename': None, 'pad_shape': None, 'img_norm_cfg': None}
 MIXING = ('Mosaic', 'MixUp', 'CopyPaste')
 
 
@@ -91,10 +87,10 @@ def translate_pipeline(
         if 'mean' in found or formatting:
             notes.problem(where, 'normalises or formats but does not Collect. End it with Collect or PackDetInputs.')
         return new, None
-    _pack(new, collect, where, notes)
+    pack(new, collect, where, notes)
     keys = collect.get('keys', ())
     found.update(masks='gt_masks' in keys, seg='gt_semantic_seg' in keys)
-    _collate_padding(found, formatting, where, notes)
+    collate_padding(found, formatting, where, notes)
     if not any(key.startswith('gt_') for key in keys) and any(step['type'] == 'Pad' for step in new):
         found['border_is_image'] = True
         notes.translated('Pad in a test pipeline', 'Pad, whose border counts as image: boxes may reach into it')
@@ -184,46 +180,6 @@ def _take_seg_scale(steps: list[dict[str, Any]]) -> float:
         scale *= step.get('scale_factor', 1)
         steps.remove(step)
     return scale
-
-
-def _pack(steps: list[dict[str, Any]], collect: dict[str, Any], where: str, notes: Notes) -> None:
-    keys = collect.get('keys', ())
-    unknown = [key for key in keys if key not in _PACKED]
-    if unknown:
-        notes.problem(
-            f'{where}: Collect.keys',
-            f'PackDetInputs packs the image and its annotations, not {", ".join(unknown)}. Remove them, or register a '
-            'PackDetInputs of your own.',
-        )
-    training = any(key.startswith('gt_') for key in keys)
-    if not training and not any(step['type'] in ('LoadAnnotations', 'LoadPanopticAnnotations') for step in steps):
-        steps.append(dict(type='LoadAnnotations', with_bbox=True))
-    notes.translated('DefaultFormatBundle, ImageToTensor, Collect', 'PackDetInputs')
-    pack: dict[str, Any] = dict(type='PackDetInputs')
-    if 'meta_keys' in collect or not training:
-        pack['meta_keys'] = _meta_keys(collect.get('meta_keys', ()), steps, training)
-    steps.append(pack)
-
-
-def _collate_padding(found: dict[str, Any], formatting: Sequence[dict[str, Any]], where: str, notes: Notes) -> None:
-    """The smaller images of a batch are padded once more, by a value of the formatting."""
-    given: dict[str, Any] = next((step['pad_val'] for step in formatting if 'pad_val' in step), {})
-    value = given.get('img', 0)
-    if found.get('divisor', 1) > 1 and found['pad_value'] != value:
-        notes.problem(
-            f'{where}: DefaultFormatBundle.pad_val',
-            f'pads with {value}, and Pad with {found["pad_value"]}; MMDetection 3 pads once. Give both one value.',
-        )
-    if not found.get('fixed'):
-        found['pad_value'] = value
-
-
-def _meta_keys(asked: Any, steps: Sequence[dict[str, Any]], training: bool) -> tuple[str, ...]:
-    """The names of MMDetection 3 for what is said about an image; what the preprocessor says itself is left out."""
-    asked = (asked,) if isinstance(asked, str) else tuple(asked)
-    names = [*(_TRAIN_META if training else _TEST_META), *(_META.get(key, key) for key in asked)]
-    flips = any(step['type'] == 'RandomFlip' for step in steps)
-    return tuple(dict.fromkeys(name for name in names if name and (flips or not name.startswith('flip'))))
 
 
 def _note_preprocessor(found: Mapping[str, Any], notes: Notes) -> None:

@@ -102,6 +102,7 @@ def _mosaic(step: Step) -> None:
 def _mix_up(step: Step) -> None:
     step.swap('img_scale')
     _no_filter(step, 'min_bbox_size', 'min_area_ratio', 'max_aspect_ratio')
+    step.notes.translated('MixUp, black where the other image does not reach', 'MixUp, which fills that with pad_val')
     # MMDetection 3 flips when its random number is larger, MMDetection 2 when it is smaller.
     if step.config.get('flip_ratio', 0.5) != 0.5:
         step.rename('flip_ratio', 'flip_ratio', lambda ratio: round(1 - ratio, 12))

@@ -35,5 +35,5 @@ def upgrade(config: Any, filename: str | None = None) -> list[str]:
     upgrade_preprocessor(config, pixels, untranslated, notes)
     upgrade_schedule(config, notes)
     upgrade_runtime(config, notes)
-    notes.raise_problems()
+    notes.raise_problems(filename)
     return notes.lines

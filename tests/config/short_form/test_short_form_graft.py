@@ -142,7 +142,7 @@ def test_classes_and_empty_images_are_said_as_in_mmdetection_2():
     text = "data = dict(train=dict(deeplake_path='a', classes=['dog'], filter_empty_gt=False))"
     dataset = expanded(RTMDET, text).train_dataloader.dataset
     assert dataset.metainfo == dict(classes=('dog',))
-    assert dataset.filter_cfg == dict(filter_empty_gt=False)
+    assert dataset.filter_cfg == dict(filter_empty_gt=False, min_size=32)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,7 @@ def test_classes_and_empty_images_are_said_as_in_mmdetection_2():
         ("data = dict(train=dict(deeplake_path='a', ann_file='x.json'))", r'data.train.ann_file names files'),
         ("data = dict(train=dict(type='CocoDataset', deeplake_path='a'))", r"data.train.type is 'CocoDataset', but"),
         ("data = dict(train='a')", r"data.train expected a dict with deeplake_path, but got 'a'"),
+        ("data = dict(train=dict(deeplake_path='a', classes='c.txt'))", r"classes expected a list of .*got 'c.txt'"),
         ("data = ['a']", r'data expected a dict with train, val and test, but got a list'),
         ("data = dict(val=[dict(deeplake_path='a'), dict(deeplake_path='b')])", r'data.val expected one dataset, but'),
         (

@@ -74,6 +74,12 @@ def test_a_sampler_that_mmdetection_2_ignores_is_left_out() -> None:
     assert model['train_cfg'] == dict(rpn=dict(sampler=sampler))
 
 
+def test_a_model_that_has_a_preprocessor_is_one_of_mmdetection_3_and_keeps_its_sampler() -> None:
+    settings = dict(sampler=dict(type='RandomSampler'))
+    model = dict(bbox_head=dict(loss_cls=dict(type='FocalLoss')), train_cfg=settings, data_preprocessor=dict())
+    assert upgraded(model=copy.deepcopy(model))['model'] == model
+
+
 @pytest.mark.parametrize(
     ('old', 'new'),
     [

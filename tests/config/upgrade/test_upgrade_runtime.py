@@ -268,6 +268,7 @@ def test_the_averaging_of_the_translated_hook_is_mmdetection_2s():
     """mmdet 2.28.2: ema += momentum(iteration) * (weight - ema); MMEngine takes the first weights as they are."""
     import math
 
+    import mmdet.models  # noqa: F401  (registers the averaging)
     import torch
     from mmdet.registry import MODELS
 
@@ -275,7 +276,7 @@ def test_the_averaging_of_the_translated_hook_is_mmdetection_2s():
     new = upgraded(base(custom_hooks=[hook]))['custom_hooks'][0]
     model = torch.nn.Linear(1, 1, bias=False)
     options = {key: value for key, value in new.items() if key not in ('type', 'ema_type')}
-    average = MODELS.build(dict(type=new['ema_type'], **options), default_args=dict(model=model))
+    average = MODELS.build(dict(type=f'mmdet.{new["ema_type"]}', **options), default_args=dict(model=model))
     expected = 0.0
     for iteration in range(6):
         model.weight.data.fill_(float(iteration))

@@ -173,6 +173,11 @@ def test_a_transform_that_is_the_same_in_both_is_left_alone(step: dict[str, Any]
     assert (notes.lines, notes.problems) == ([], [])
 
 
+def test_what_mix_up_fills_in_otherwise_is_noted() -> None:
+    lines = translated(type='MixUp')[1].lines
+    assert lines == ['MixUp, black where the other image does not reach -> MixUp, which fills that with pad_val']
+
+
 def test_copy_paste_of_boxes_without_masks_is_told_to_paste_rectangles() -> None:
     result, _ = translated(loads_masks=False, type='CopyPaste')
     assert result == dict(type='CopyPaste', paste_by_box=True)

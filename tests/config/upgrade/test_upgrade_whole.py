@@ -286,5 +286,8 @@ def test_all_problems_of_a_config_are_raised_at_once() -> None:
     given['train'].insert(2, dict(type='Translate', level=1))
     config = old_config(given)
     config.model.bbox_head = dict(type='YOLOV3Head', init_cfg=dict())
-    with pytest.raises(ValueError, match=r'model.bbox_head.init_cfg: [^\n]*\n *data.train.pipeline: Translate: '):
-        upgrade(config)
+    head = r'model.bbox_head.init_cfg: [^\n]*'
+    with pytest.raises(
+        ValueError, match=rf'^mine.py has keys of MMDetection 2 .*\n *{head}\n *data.train.pipeline: Trans'
+    ):
+        upgrade(config, 'mine.py')
