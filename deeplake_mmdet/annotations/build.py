@@ -56,6 +56,7 @@ def build_index(
     reading, remarks = choose_format(columns, box_format)
     object_sizes = np.repeat(sizes, np.diff(offsets), axis=0)
     place = objects.place('gt_bboxes')
+    remarks = [*source.remarks, *remarks]
     remarks += verify_format(boxes, reading, object_sizes, place, trust_in(columns, box_format))
     index = AnnotationIndex(
         rows=source.rows,

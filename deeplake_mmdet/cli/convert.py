@@ -39,7 +39,9 @@ def build_parser() -> argparse.ArgumentParser:
         help='the class names in label order (default: those that occur, in alphabetical order)',
     )
     v3 = formats.add_parser('v3', help='a dataset of Deep Lake format 3, which Deep Lake 3 wrote')
-    v3.add_argument('source', metavar='SRC', help='its folder or URL, with @branch, @commit or @view behind it if wanted')
+    v3.add_argument(
+        'source', metavar='SRC', help='its folder or URL, with @branch, @commit or @view behind it if wanted'
+    )
     v3.add_argument('--without', nargs='+', default=[], metavar='TENSOR', help='tensors to leave out')
     for format_parser in (coco, voc, v3):
         format_parser.add_argument('dst', metavar='DST', help='the dataset to make: a local folder or a URL')

@@ -11,7 +11,7 @@ from deeplake_mmdet.errors import DeepLakeMMDetError
 VERBS = {
     'train': 'train a detector from a config',
     'test': 'evaluate a checkpoint',
-    'convert': 'make a Deep Lake dataset from COCO or PASCAL VOC files',
+    'convert': 'make a Deep Lake dataset from COCO or PASCAL VOC files, or from one of format 3',
     'demo': 'make a small dataset, train on it, evaluate, and draw the result',
     'upgrade-config': 'write a config of MMDetection 2 as one of MMDetection 3',
     'doctor': 'say what is wrong with this environment, and the command that mends it',

@@ -1,4 +1,4 @@
-"""Files to Deep Lake datasets that train without further configuration; see ``schema`` for what they hold.
+"""Files, and datasets of format 3, to Deep Lake datasets that train without further configuration; see ``schema``.
 
 The names are resolved on first use, so that importing this package imports neither OpenCV nor Deep Lake.
 """
@@ -11,11 +11,21 @@ from typing import Any
 _HOME = {
     'convert_coco': 'coco',
     'convert_voc': 'voc',
+    'convert_v3': 'format3',
     'make_demo': 'demo',
+    'CopyReport': 'format3',
     'ConversionReport': 'report',
     'DatasetWriter': 'writer',
 }
-__all__ = ['ConversionReport', 'DatasetWriter', 'convert_coco', 'convert_voc', 'make_demo']
+__all__ = [
+    'ConversionReport',
+    'CopyReport',
+    'DatasetWriter',
+    'convert_coco',
+    'convert_v3',
+    'convert_voc',
+    'make_demo',
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -160,7 +160,9 @@ class DeepLakeDataset(BaseDetDataset):
     def columns(self) -> ColumnMap:
         """Which column plays which role."""
         if self._columns is None:
-            self._columns = map_columns(self.source.base(), self.source.selection(), self._spec.tensors)
+            self._columns = map_columns(
+                self.source.base(), self.source.selection(), self._spec.tensors, self.source.scalars
+            )
         return self._columns
 
     @property

@@ -72,9 +72,7 @@ class ColumnMap:
         return self.names.get(role)
 
 
-def map_columns(
-    base: Any, selection: Any, wanted: Mapping[str, str], scalars: Collection[str] = ()
-) -> ColumnMap:
+def map_columns(base: Any, selection: Any, wanted: Mapping[str, str], scalars: Collection[str] = ()) -> ColumnMap:
     """Find the column of every role.
 
     Args:
@@ -103,7 +101,11 @@ def map_columns(
         if role == 'gt_masks':
             shapes = [name for name, dtype in types.items() if kind_of(dtype) in ('Polygon', 'BinaryMask')]
             found = [name for name in found if kind_of(types[name]) != 'SegmentMask'] or shapes * (len(shapes) == 1)
-        if role not in wanted and found and can_play(role, selection[found[0]], types[found[0]], is_scalar=found[0] in scalars):
+        if (
+            role not in wanted
+            and found
+            and can_play(role, selection[found[0]], types[found[0]], is_scalar=found[0] in scalars)
+        ):
             names[role] = found[0]
     for role in _READ_BY_ROW:
         if role in names and not _equal(base_types.get(names[role]), types[names[role]]):

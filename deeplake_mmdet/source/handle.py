@@ -28,14 +28,15 @@ from deeplake_mmdet.errors import (
 )
 from deeplake_mmdet.source.column_types import stores_encoded
 from deeplake_mmdet.source.fork_gate import reading
+from deeplake_mmdet.source.format3.memory import own
+from deeplake_mmdet.source.format3.stuck import say_stuck
 from deeplake_mmdet.source.open import open_recipe, verify_reopened
-from deeplake_mmdet.source.query import apply_query
+from deeplake_mmdet.source.query import apply_query, span_of
 from deeplake_mmdet.source.recipe import Opened, Recipe
 from deeplake_mmdet.source.revision import Revision
 from deeplake_mmdet.source.waiting import QUERY_DEADLINE_S, READ_DEADLINE_S, DeadlineError, wait
 
 _TRIES = 3
-_PROBE_S = 2.0  # a local sample is read in milliseconds
 
 
 class SourceHandle:
@@ -201,12 +202,12 @@ class SourceHandle:
             opened = self._selected()
             self._check(columns)
             values = [opened.selection[column] for column in columns]
-            span = slice(start, stop)
+            span: slice | list[int] = slice(start, stop)
             if opened.places is not None:
                 wanted = opened.places[start:stop]
-                span, picked = _span(wanted)
+                span, picked = span_of(wanted)
             futures = [column.get_async(span) for column in values]
-            read = [wait(future, 'Reading', _left(end)) for future in futures]
+            read = [self._owned(wait(future, 'Reading', _left(end))) for future in futures]
             return read if opened.places is None else [[items[i] for i in picked] for items in read]
 
         return self._persist(once, f'column {", ".join(map(repr, columns))}', QUERY_DEADLINE_S)
@@ -281,13 +282,17 @@ class SourceHandle:
         if self._may_stall:
             call = values.get_bytes_async if encoded else values.get_async
             try:
-                read = list(wait(call(rows), 'Reading', _left(end)))
+                read = list(self._owned(wait(call(rows), 'Reading', _left(end))))
                 return self._with_tiled(column, rows, read, end) if encoded else read
             except DeadlineError:
                 if self.revision.format != 3:
                     raise
-                raise DeadlineError(_stuck(column, rows, call)) from None
+                raise DeadlineError(say_stuck(column, rows, call)) from None
         return list(values.get_bytes(rows) if encoded else values[rows])
+
+    def _owned(self, values: Any) -> Any:
+        """The same values in memory of their own: arrays of format 3 show memory that Deep Lake may use again."""
+        return own(values) if self.revision.format == 3 else values
 
     def _with_tiled(self, column: str, rows: list[int], read: list[Any], end: float) -> list[Any]:
         """What was read, with pixels for the images of which only a piece has bytes."""
@@ -297,7 +302,7 @@ class SourceHandle:
         if places:
             pixels = wait(opened.base[column].get_async([rows[place] for place in places]), 'Reading', _left(end))
             for place, value in zip(places, pixels, strict=True):
-                read[place] = value
+                read[place] = self._owned(value)
         return read
 
     def _failed(self, what: str, error: Exception) -> str:
@@ -326,28 +331,3 @@ class SourceHandle:
 
 def _left(end: float) -> float:
     return max(1.0, end - time.monotonic())
-
-
-def _span(places: np.ndarray) -> tuple[slice | list[int], list[int]]:
-    """What to read to have some rows, and where they stand in that; a slice is much faster than a list."""
-    first, last = (int(places.min()), int(places.max())) if len(places) else (0, -1)
-    if last - first < 4 * len(places):
-        return slice(first, last + 1), (places - first).tolist()
-    return places.tolist(), list(range(len(places)))
-
-
-def _stuck(column: str, rows: list[int], call: Callable[[list[int]], Any]) -> str:
-    """What is wrong with a column of format 3 that gives no answer: the rows that give none alone are named."""
-    futures = {row: call([row]) for row in dict.fromkeys(rows)}
-    end = time.monotonic() + _PROBE_S
-    while not all(future.is_completed() for future in futures.values()) and time.monotonic() < end:
-        time.sleep(0.01)
-    silent = [row for row, future in futures.items() if not future.is_completed()]
-    for row in silent:
-        futures[row].cancel()
-    shown = f'of row {", ".join(map(str, silent[:8]))} ' if silent else ''
-    return (
-        f'Deep Lake 4 never reads the sample {shown}in tensor {column!r} of format 3: it waits for ever for a link that '
-        'is None and for an empty sequence or list. Correct the sample with Deep Lake 3, leave the row out by a query '
-        'or view, or read another tensor'
-    )

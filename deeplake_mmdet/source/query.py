@@ -47,9 +47,7 @@ def apply_query(opened: Opened, query: str, deadline_s: float) -> Opened:
     return replace(opened, selection=selection, rows=kept, places=np.array([found[row] for row in kept.tolist()]))
 
 
-def run_query(
-    base: Any, query: str, deadline_s: float, within: np.ndarray | None = None
-) -> tuple[Any, np.ndarray]:
+def run_query(base: Any, query: str, deadline_s: float, within: np.ndarray | None = None) -> tuple[Any, np.ndarray]:
     """Run a query on a dataset or view.
 
     Args:
@@ -115,3 +113,11 @@ def _with_number(numbered: Any, query: str, deadline_s: float) -> Any:
 
 def _is_numbered(container: Any) -> bool:
     return any(column.name == SOURCE_ROW for column in container.schema.columns)
+
+
+def span_of(places: np.ndarray) -> tuple[slice | list[int], list[int]]:
+    """What to read to have some rows, and where they stand in that; a slice is much faster than a list."""
+    first, last = (int(places.min()), int(places.max())) if len(places) else (0, -1)
+    if last - first < 4 * len(places):
+        return slice(first, last + 1), (places - first).tolist()
+    return places.tolist(), list(range(len(places)))

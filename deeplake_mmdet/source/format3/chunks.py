@@ -95,9 +95,9 @@ class Chunks:
         packing = tensor.meta.get('chunk_compression')
         if packing not in (None, 'lz4'):
             raise SourceError(
-                f'The tensor {tensor.name!r} of {self._files.uri!r} was made with chunk_compression={packing!r}: several '
-                'samples lie in one picture, which Deep Lake 4 takes apart wrongly. Copy the dataset with Deep Lake 3 '
-                'into a tensor with sample_compression.'
+                f'The tensor {tensor.name!r} of {self._files.uri!r} was made with chunk_compression={packing!r}: '
+                'several samples lie in one picture, which Deep Lake 4 takes apart wrongly. Copy the dataset with Deep '
+                'Lake 3 into a tensor with sample_compression.'
             )
         paths = self._paths(tensor)
         unpack = unpack_images or not str(tensor.meta.get('htype')).startswith('image')

@@ -34,7 +34,7 @@ class Health:
         """
         tensors = read_tensors(files, commit_id)
         lengths = {tensor.length for tensor in tensors.values()}
-        remarks = ()
+        remarks: tuple[str, ...] = ()
         if len(lengths) > 1:
             shown = ', '.join(f'{name!r}: {tensor.length}' for name, tensor in tensors.items())
             remarks = (

@@ -62,7 +62,7 @@ class History:
             branches = {str(name): str(commit_id) for name, commit_id in document['branches'].items()}
         except (AttributeError, KeyError, TypeError) as error:
             raise files.damaged(_FILE, f'describes no versions ({error!r})') from None
-        parents = {commit.parent for commit in commits.values()} - {None}
+        parents = {commit.parent for commit in commits.values() if commit.parent is not None}
         lost = sorted((parents | set(branches.values()) | {FIRST_COMMIT}) - set(commits))
         if lost or not branches:
             raise files.damaged(_FILE, f'lacks the versions {lost}' if lost else 'names no branch')
@@ -109,9 +109,7 @@ class History:
                 f'{key} begins the ids of {len(fitting)} commits of {self.uri!r}: {candidates}. Give more of the id.'
             )
         ids = [commit.id for commit in self.commits.values()]
-        raise RevisionNotFoundError(
-            f'{key} is no commit of {self.uri!r}. {known("commits", ids)}{closest(text, ids)}'
-        )
+        raise RevisionNotFoundError(f'{key} is no commit of {self.uri!r}. {known("commits", ids)}{closest(text, ids)}')
 
     def on_branch(self, commit_id: str, branch: str | None, pin: str) -> str:
         """The branch under which a version is read: the one that is asked for, else the one that it was made on.

@@ -18,7 +18,7 @@ from deeplake_mmdet.source.format3.files import Format3Files
 from deeplake_mmdet.source.format3.health import Health
 from deeplake_mmdet.source.format3.history import History
 from deeplake_mmdet.source.format3.lock import check_lock
-from deeplake_mmdet.source.format3.tensors import check_version, read_tensors
+from deeplake_mmdet.source.format3.tensors import check_version
 from deeplake_mmdet.source.format3.views import ROWS, View, find_view, read_views
 from deeplake_mmdet.source.pins import closest, known
 from deeplake_mmdet.source.recipe import Opened, Recipe
@@ -78,19 +78,16 @@ def _resolve_ref(recipe: Recipe, files: Format3Files, history: History) -> Recip
         return recipe
     views = read_views(files)
     role = 'branch' if ref in history.branches else 'view_id' if ref in views else 'commit_id'
-    try:
-        found = history.find(ref) if role == 'commit_id' else ref
-    except RevisionNotFoundError as error:
-        names = [*history.branches, *views]
+    if role == 'commit_id' and not any(commit.startswith(ref) for commit in history.commits):
         raise RevisionNotFoundError(
             f'DeepLakeDataset(deeplake_path=) names {ref!r}, which is no branch, view or commit of {files.uri!r}. '
             f'{known("branches", history.branches)} {known("views", views)} {known("commits", history.commits)}'
-            f'{closest(ref, names)}'
-            if 'begins the ids' not in str(error)
-            else str(error)
-        ) from None
-    given = getattr(recipe, role)
-    if given is not None and given != found and not (role == 'commit_id' and history.find(given) == found):
+            f'{closest(ref, [*history.branches, *views])}'
+        )
+    found, given = ref, getattr(recipe, role)
+    if role == 'commit_id':
+        found, given = history.find(ref), history.find(given) if given else None
+    if given not in (None, found):
         raise ConfigError(
             f'DeepLakeDataset(deeplake_path=) ends in @{ref}, but deeplake_{role} is {given!r}. Give one of them.'
         )
@@ -174,4 +171,3 @@ def open_rows(source: str, health: Health, credentials: Credentials) -> Any:
     if len(whole) == health.rows:
         return whole
     return wait(whole.query_async(f'select * limit {health.rows}'), what, OPEN_DEADLINE_S)
-

@@ -15,6 +15,8 @@ from deeplake_mmdet.errors import SourceError
 from deeplake_mmdet.source.format3.files import Format3Files, in_folder
 
 OLDEST, NEWEST = (2, 3, 5), (3,)  # what was tried: data of Hub 2.3.5 to Deep Lake 3.9.52
+# What Deep Lake 4 reads of samples that are compressed one by one, by htype.
+_COMPRESSIONS = {'image': ('jpeg', 'png'), 'segment_mask': ('lz4', 'png'), 'binary_mask': ('lz4', 'png')}
 _DESCRIPTION = 'dataset_meta.json'
 _META, _INDEX, _SEQUENCES = 'tensor_meta.json', 'chunks_index/unsharded', 'sequence_index/unsharded'
 
@@ -90,12 +92,25 @@ def read_tensors(files: Format3Files, commit_id: str) -> dict[str, Tensor]:
         raise files.damaged(path, f'describes no tensors ({error!r})') from None
     paths = [in_folder(commit_id, f'{key}/{file}') for key in visible.values() for file in (_META, _INDEX, _SEQUENCES)]
     contents = dict(zip(paths, files.find_all(paths), strict=True))
-    return {name: _tensor(files, commit_id, name, key, contents) for name, key in visible.items()}
+    tensors = {name: _tensor(files, commit_id, name, key, contents) for name, key in visible.items()}
+    for tensor in tensors.values():
+        _refuse_compression(files, tensor)
+    return tensors
 
 
-def _tensor(
-    files: Format3Files, commit_id: str, name: str, key: str, contents: Mapping[str, bytes | None]
-) -> Tensor:
+def _refuse_compression(files: Format3Files, tensor: Tensor) -> None:
+    """Refuse what ends the process as soon as Deep Lake 4 looks at the columns, whichever of them is read."""
+    htype, compression = str(tensor.meta.get('htype')).partition('.')[0], tensor.meta.get('sample_compression')
+    readable = _COMPRESSIONS.get(htype)
+    if compression is not None and readable is not None and compression not in readable:
+        raise SourceError(
+            f'The tensor {tensor.name!r} of {files.uri!r} is of htype {tensor.meta.get("htype")!r} with '
+            f'sample_compression={compression!r}, at which Deep Lake 4 crashes; it reads {" and ".join(readable)}. '
+            'Copy the dataset with Deep Lake 3, without this tensor or with another compression.'
+        )
+
+
+def _tensor(files: Format3Files, commit_id: str, name: str, key: str, contents: Mapping[str, bytes | None]) -> Tensor:
     paths = {file: in_folder(commit_id, f'{key}/{file}') for file in (_META, _INDEX, _SEQUENCES)}
     meta = files.document(paths[_META], contents[paths[_META]])
     items = meta.get('length')

@@ -73,7 +73,7 @@ def find_view(files: Format3Files, history: History, view_id: str) -> View:
         )
     if not is_copy and len(item.get('source-dataset-index') or ()) > 1:
         raise SourceError(
-            f'DeepLakeDataset(deeplake_view_id=) names {view_id!r}, which cuts pieces out of the samples, and Deep Lake '
-            '4 reads whole rows. Save it again with optimize=True, or save a view of whole rows.'
+            f'DeepLakeDataset(deeplake_view_id=) names {view_id!r}, which cuts pieces out of the samples, and Deep '
+            'Lake 4 reads whole rows. Save it again with optimize=True, or save a view of whole rows.'
         )
     return View(view_id, commit_id, is_copy)
