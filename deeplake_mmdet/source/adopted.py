@@ -115,6 +115,8 @@ def _live(dataset: Any, trace: Trace, origin: Opened | None) -> LiveObject:
         dataset_id=trace.dataset_id or (origin.dataset_id if origin else ''),
         branch=trace.branch or (origin.branch if origin else ''),
         commit_id=trace.commit_id,
+        # Deep Lake opens format 3 by queries only, so the head of a branch is not found.
+        format=3 if origin is None and trace.source is not None and not trace.uri.startswith('mem://') else 4,
     )
 
 

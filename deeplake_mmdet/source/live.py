@@ -32,6 +32,7 @@ class LiveObject:
         dataset_id: Deep Lake's id of the dataset.
         branch: Name of the branch.
         commit_id: The commit that it shows.
+        format: Deep Lake's format of the dataset, 3 or 4.
     """
 
     object: Any
@@ -40,6 +41,7 @@ class LiveObject:
     dataset_id: str = ''
     branch: str = ''
     commit_id: str = ''
+    format: int = 4
 
 
 _kept: dict[str, LiveObject] = {}

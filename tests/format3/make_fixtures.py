@@ -202,6 +202,31 @@ def make_stuck() -> None:
     ds.commit('stuck')
 
 
+def make_example() -> None:
+    """The tensors that the example of Deep Lake's documentation of its integration for MMDetection maps."""
+    ds = deeplake.empty('example', overwrite=True)
+    ds.create_tensor('images', htype='image', sample_compression='jpg')
+    ds.create_tensor('boxes', htype='bbox', coords={'mode': 'LTWH', 'type': 'pixel'})
+    ds.create_tensor('categories', htype='class_label', class_names=['cat', 'dog', 'bird'])
+    ds.create_tensor('masks', htype='binary_mask', sample_compression='lz4')
+    for row in range(8):
+        size = (48 + 8 * (row % 2), 64)
+        corners = RNG.integers(0, 24, (3, 2))
+        found = [[x, y, 12 + 8 * k, 10 + 6 * k] for k, (x, y) in enumerate(corners)]
+        masks = np.zeros((*size, 3), bool)
+        for k, (x, y, w, h) in enumerate(found):
+            masks[y : y + h, x : x + w, k] = True
+        ds.append(
+            {
+                'images': noise(*size, 3),
+                'boxes': np.float32(found),
+                'categories': np.uint32([row % 3, (row + 1) % 3, 2]),
+                'masks': masks,
+            }
+        )
+    ds.commit('example')
+
+
 def value_of(sample: Any) -> Any:
     """One sample as Deep Lake 3 reads it, in a form that JSON holds."""
     htype = sample.htype
@@ -286,7 +311,7 @@ def main() -> None:
     assert deeplake.__version__ == '3.9.52', deeplake.__version__
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        for make in (make_history, make_columns, make_tiled, make_linked, make_stuck):
+        for make in (make_history, make_columns, make_tiled, make_linked, make_stuck, make_example):
             make()
         load = lambda name: deeplake.load(name, read_only=True, verbose=False)  # noqa: E731
         expected = {
@@ -295,6 +320,7 @@ def main() -> None:
             'tiled': rows_of(load('tiled')),
             'linked': rows_of(load('linked')),
             'stuck': rows_of(load('stuck'), skip=('links',)),
+            'example': rows_of(load('example')),
         }
         DATA.mkdir(exist_ok=True)
         for name in expected:

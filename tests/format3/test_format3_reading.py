@@ -46,7 +46,7 @@ def test_each_saved_view_reads_its_rows_in_its_order(unpacked: Path, view: str) 
         assert (handle.revision.view_id, handle.revision.commit_id) == (view, wanted['commit'])
 
 
-@pytest.mark.parametrize('name', ['columns', 'linked', 'tiled'])
+@pytest.mark.parametrize('name', ['columns', 'example', 'linked', 'tiled'])
 def test_every_kind_of_tensor_reads_as_deep_lake_3_reads_it(
     unpacked: Path, expected: dict[str, Any], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

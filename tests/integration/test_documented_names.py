@@ -10,8 +10,11 @@ import re
 from pathlib import Path
 
 import deeplake
+import numpy as np
 import pytest
+from deeplake import types
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
 from deeplake_mmdet.config.credentials import Credentials
 from deeplake_mmdet.engine.prepare import prepare
@@ -38,13 +41,19 @@ def resolved(path: str, train: str = '', text: str = '', base: str = BASE) -> Co
     return config
 
 
-def train_set(config: Config):
-    """The training dataset that a config names, opened."""
+def build(dataset: dict):
+    """A dataset as the Runner builds it."""
     from mmdet.registry import DATASETS
 
     import deeplake_mmdet  # noqa: F401
 
-    return DATASETS.build({**config.train_dataloader.dataset, 'pipeline': []})
+    init_default_scope('mmdet')
+    return DATASETS.build(dataset)
+
+
+def train_set(config: Config):
+    """The training dataset that a config names, opened, without its pipeline."""
+    return build({**config.train_dataloader.dataset, 'pipeline': []})
 
 
 def rows_of_the_table() -> list[str]:
@@ -183,6 +192,24 @@ def test_a_column_that_is_mapped_is_read_or_refused(path, role):
         resolved(path, f'deeplake_tensors={ {**own, role: "nothing"}!r}')
 
 
+@documents('deeplake_tensors.gt_masks')
+def test_masks_are_read_where_the_pipeline_asks_for_them_and_only_there(tmp_path):
+    corners = [np.array([[2, 3], [12, 3], [12, 15]], np.float32), np.array([[20, 5], [35, 5], [35, 35]], np.float32)]
+    path = write_tiny(tmp_path / 'masked', extra={'outlines': (types.Polygon(), [corners] * 6)})
+    for with_mask in (False, True):
+        load = f"pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_mask={with_mask})]"
+        config = resolved(path, f"deeplake_tensors=dict(gt_masks='outlines'), {load}")
+        dataset = build(config.train_dataloader.dataset)
+        seen = []
+        read = dataset.source.read
+        dataset.source.read = lambda column, rows, read=read, seen=seen: seen.append(column) or read(column, rows)
+        sample = dataset[0]
+        assert ('outlines' in seen) is with_mask
+        assert ('gt_masks' in sample) is with_mask
+    assert [mask.shape for mask in sample['gt_masks'].masks] == [(40, 40)] * 2
+    assert sample['gt_masks'].masks[1][20, 34] == 1 and sample['gt_masks'].masks[1][34, 21] == 0
+
+
 @documents("deeplake_dataloader_type = 'auto'", "deeplake_dataloader_type = 'python'")
 @pytest.mark.parametrize(('kind', 'calls'), [('auto', 1), ('python', 3)])
 def test_the_loader_type_decides_how_images_are_read(path, kind, calls, monkeypatch):
@@ -225,7 +252,7 @@ def test_the_schedule_of_mmdetection_2_is_understood(path):
         'optimizer_config = dict(grad_clip=dict(max_norm=35))\n'
         "runner = dict(type='EpochBasedRunner', max_epochs=273)\n"
     )
-    config = resolved(path, text=text)
+    config = resolved(path, text=text, base='mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
     assert (config.optim_wrapper.optimizer.type, config.optim_wrapper.optimizer.lr) == ('SGD', 0.02)
     assert config.optim_wrapper.clip_grad == dict(max_norm=35)
     assert config.train_cfg.max_epochs == 273
