@@ -24,6 +24,7 @@ model = dict(backbone=dict(widen_factor=0.125, init_cfg=None), neck=dict(in_chan
              bbox_head=dict(in_channels=32, feat_channels=32), test_cfg=dict(score_thr=0.0))
 train_cfg = dict(max_epochs=1, val_interval=1, dynamic_intervals=None)
 custom_hooks = []
+randomness = dict(seed=0)
 default_hooks = dict(checkpoint=dict(save_best=None))
 """
 
