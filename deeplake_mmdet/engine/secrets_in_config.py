@@ -33,7 +33,8 @@ def hide_credentials(config: Any) -> None:
         if credentials:
             node[_KEY] = stash(credentials)
             hidden |= credentials.secrets()
-    _blank(config, hidden)
+    if hidden:
+        _blank(config, hidden)
 
 
 def _mappings(key: str, node: Any) -> Iterator[tuple[str, MutableMapping[str, Any]]]:
@@ -54,10 +55,12 @@ def _blank(node: Any, hidden: set[str]) -> Any:
         return '***' if node in hidden else node
     if hasattr(node, 'items'):
         for name, child in list(node.items()):
-            if name != _KEY:
-                node[name] = _blank(child, hidden)
+            # Writing back what did not change would turn MMEngine's lazy objects into the classes that they stand for.
+            if name != _KEY and (blank := _blank(child, hidden)) is not child:
+                node[name] = blank
     elif isinstance(node, list):
         node[:] = [_blank(child, hidden) for child in node]
     elif type(node) is tuple:
-        return tuple(_blank(child, hidden) for child in node)
+        blanked = tuple(_blank(child, hidden) for child in node)
+        return node if all(new is old for new, old in zip(blanked, node, strict=True)) else blanked
     return node

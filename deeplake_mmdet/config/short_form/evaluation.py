@@ -6,6 +6,7 @@ hands on its options.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -61,6 +62,16 @@ FORMATS = {
 _METRIC_OPTIONS = {'iou_thr': 'iou_thrs', 'jsonfile_prefix': 'outfile_prefix'}
 _LOOP_KEYS = {'interval': 'val_interval', 'start': 'val_begin', 'dynamic_intervals': 'dynamic_intervals'}
 _CHECKPOINT_KEYS = ('save_best', 'rule', 'greater_keys', 'less_keys', 'out_dir')
+# What each metric gives, as regular expressions.
+_ITEMS = '(_50|_75|_s|_m|_l)?'
+_RESULTS = {
+    'bbox': (f'bbox_mAP{_ITEMS}', r'bbox_AR(_[sml])?@\d+'),
+    'segm': (f'segm_mAP{_ITEMS}', r'segm_AR(_[sml])?@\d+'),
+    'proposal': (r'AR(_[sml])?@\d+',),
+    'proposal_fast': (r'AR@\d+',),
+    'mAP': ('mAP', r'AP\d\d'),
+    'recall': (r'recall@\d+@[\d.]+', r'AR@\d+'),
+}
 _IGNORED = ('by_epoch', 'gpu_collect', 'tmpdir', 'broadcast_bn_buffer', 'priority')
 
 
@@ -101,6 +112,7 @@ def read_evaluation(config: Mapping[str, Any]) -> Evaluation:
     loop = {new: given.pop(old) for old, new in _LOOP_KEYS.items() if given.get(old) is not None}
     checkpoint = {key: given.pop(key) for key in _CHECKPOINT_KEYS if given.get(key) is not None}
     metric = given.pop('metric', None)
+    _check_numbers(loop)
     for key, value in given.items():
         name = _METRIC_OPTIONS.get(key, key)
         if name in known:
@@ -109,6 +121,13 @@ def read_evaluation(config: Mapping[str, Any]) -> Evaluation:
             places = ('metric', *_LOOP_KEYS, *_CHECKPOINT_KEYS, *known)
             raise ConfigError(unknown_key(f'evaluation.{key}', places))
     return Evaluation(chosen, metric, options, loop, checkpoint)
+
+
+def _check_numbers(loop: Mapping[str, Any]) -> None:
+    for key, least in (('interval', 1), ('start', 0)):
+        value = loop.get(_LOOP_KEYS[key])
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+            raise ConfigError(f'evaluation.{key} expected a whole number of at least {least}, but got {value!r}.')
 
 
 def _format(name: Any) -> MetricsFormat | None:
@@ -160,6 +179,8 @@ def _format_of(node: Any) -> MetricsFormat | None:
 
 
 def _checked_metric(metric: Any, chosen: MetricsFormat) -> Any:
+    if chosen.name == 'PascalVOC' and not isinstance(metric, str) and len(metric) != 1:
+        raise ConfigError(f"evaluation.metric expected 'mAP' or 'recall', one of them, but got {list(metric)}.")
     for name in [metric] if isinstance(metric, str) else metric:
         if name not in chosen.metrics:
             raise ConfigError(
@@ -178,21 +199,43 @@ def apply_evaluation(config: MutableMapping[str, Any], evaluation: Evaluation) -
     if not checkpoint and not evaluation.checkpoint:
         return
     checkpoint = {**(checkpoint or {'type': 'CheckpointHook'}), **evaluation.checkpoint}
-    if isinstance(checkpoint.get('save_best'), str):
-        checkpoint['save_best'] = _result_name(checkpoint['save_best'], _metric_format(config))
+    best = checkpoint.get('save_best')
+    names = [best] if isinstance(best, str) else best or []
+    evaluator = _our_evaluator(config)
+    if names and evaluator is not None:
+        found = [_result_name(name, evaluator) for name in names]
+        checkpoint['save_best'] = found[0] if isinstance(best, str) else found
+        if evaluator['metric'] in ('recall', ['recall']):  # MMEngine cannot tell which way is better
+            checkpoint.setdefault('rule', 'greater')
     config['default_hooks'] = {**hooks, 'checkpoint': checkpoint}
 
 
-def _metric_format(config: Mapping[str, Any]) -> MetricsFormat | None:
+def _our_evaluator(config: Mapping[str, Any]) -> Mapping[str, Any] | None:
     evaluator = config.get('val_evaluator')
     nodes = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    return next((found for node in nodes if (found := _format_of(node))), None)
+    return next((node for node in nodes if _format_of(node)), None)
 
 
-def _result_name(name: str, chosen: MetricsFormat | None) -> str:
-    """A result as MMEngine calls it; a name of the other format becomes the one that is best watched in this one."""
-    if name == 'auto' or chosen is None or name.startswith(f'{chosen.prefix}/'):
+def _result_name(name: str, evaluator: Mapping[str, Any]) -> str:
+    """A result as MMEngine calls it; a name of the other format becomes the one that is best watched in this one.
+
+    Raises:
+        ConfigError: The evaluator gives no such result, which would show after the first validation.
+    """
+    chosen = _format_of(evaluator)
+    assert chosen is not None
+    if name == 'auto':
         return name
-    if any(name.startswith(f'{other.prefix}/') for other in FORMATS.values()):
-        return f'{chosen.prefix}/{chosen.best}'
-    return name if '/' in name else f'{chosen.prefix}/{name}'
+    prefix, _, result = name.rpartition('/')
+    if prefix not in ('', chosen.prefix):
+        if prefix not in [other.prefix for other in FORMATS.values()]:
+            return name
+        result = chosen.best
+    metrics = [evaluator['metric']] if isinstance(evaluator['metric'], str) else list(evaluator['metric'])
+    known = [pattern for metric in metrics for pattern in _RESULTS[metric]]
+    if not evaluator.get('classwise') and not any(re.fullmatch(pattern, result) for pattern in known):
+        raise ConfigError(
+            f'save_best expected a result of the metric {", ".join(metrics)}, but got {name!r}, which it does not give. '
+            f"Write 'auto', or a name such as {known[0].partition('(')[0]!r}."
+        )
+    return f'{chosen.prefix}/{result}'

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 
-from deeplake_mmdet.config.dataset_spec import LOADER_TYPES
+from deeplake_mmdet.config.dataset_spec import DATASET_KEYS, LOADER_TYPES
 from deeplake_mmdet.config.dicts import type_name, unknown_key
 from deeplake_mmdet.config.own_keys import own_values
-from deeplake_mmdet.config.short_form.evaluation import apply_evaluation, evaluator_of, read_evaluation
-from deeplake_mmdet.config.short_form.graft import graft
-from deeplake_mmdet.config.short_form.loader_options import apply_options, own_contradictions
-from deeplake_mmdet.config.short_form.section import SplitRequest, read_section
+from deeplake_mmdet.config.short_form import contradictions
+from deeplake_mmdet.config.short_form.evaluation import Evaluation, apply_evaluation, evaluator_of, read_evaluation
+from deeplake_mmdet.config.short_form.graft import graft, is_deep_lake, leaves
+from deeplake_mmdet.config.short_form.loader_options import apply_options
+from deeplake_mmdet.config.short_form.section import SPLITS, SplitRequest, read_section
 from deeplake_mmdet.errors import ConfigError
 
 KEYS = ('data', 'evaluation', 'deeplake_metrics_format', 'deeplake_dataloader_type')
@@ -39,18 +41,20 @@ def expand(config: Any, filename: str | None = None) -> list[str]:
     if not any(key in config for key in KEYS):
         return []
     evaluation = read_evaluation(config)
-    requests = read_section(config.get('data') or {}, _loader_type(config.get('deeplake_dataloader_type')))
+    loader_type = _loader_type(config.get('deeplake_dataloader_type'))
+    requests = read_section(config.get('data') or {}, loader_type)
     own = own_values(filename)
+    if 'val' in requests and 'test' not in requests and not _names_deep_lake(config, 'test'):
+        requests['test'] = _val_as_test(requests['val'], own)
+    _refuse(
+        [line for request in requests.values() for line in contradictions.of_split(request, own)]
+        + list(contradictions.of_evaluation(evaluation, own))
+    )
     notes = []
     for split, request in requests.items():
-        notes += _put(config, split, request, own)
-    if 'val' in requests:
-        _evaluate(config, 'val', evaluator_of(config.get('val_evaluator'), evaluation))
-    if 'test' in requests:
-        _evaluate(config, 'test', evaluator_of(config.get('test_evaluator') or config.get('val_evaluator'), evaluation))
-    elif 'val' in requests:
-        config['test_dataloader'] = copy.deepcopy(config['val_dataloader'])
-        _evaluate(config, 'test', copy.deepcopy(config['val_evaluator']))
+        notes += _put(config, split, request)
+    _say_to_others(config, requests, loader_type)
+    _evaluate(config, requests, evaluation, own)
     apply_evaluation(config, evaluation)
     _import_us(config)
     for key in KEYS:
@@ -58,10 +62,26 @@ def expand(config: Any, filename: str | None = None) -> list[str]:
     return notes
 
 
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError('\n'.join(problems))
+
+
+def _names_deep_lake(config: Mapping[str, Any], split: str) -> bool:
+    loader = config.get(f'{split}_dataloader') or {}
+    return any(is_deep_lake(leaf) and leaf.get('deeplake_path') for leaf in leaves(loader.get('dataset')))
+
+
+def _val_as_test(request: SplitRequest, own: Mapping[str, Any]) -> SplitRequest:
+    """The validation data as test data, in a loader that the file may have set up itself."""
+    options = {name: option for name, option in request.options.items() if f'test_dataloader.{name}' not in own}
+    return replace(request, split='test', options=options)
+
+
 def _check_top_level(config: Mapping[str, Any]) -> None:
     """A misspelt key of ours would be taken for a variable of the config, and do nothing."""
     for key in config:
-        if key.startswith('deeplake_') and key not in KEYS:
+        if key.startswith('deeplake_') and key not in (*KEYS, *DATASET_KEYS):  # the latter may be variables
             message = unknown_key(key, [known for known in KEYS if known.startswith('deeplake_')])
             if 'Did you mean' in message:
                 raise ConfigError(message)
@@ -75,7 +95,7 @@ def _loader_type(value: Any) -> str | None:
     return str(value)
 
 
-def _put(config: MutableMapping[str, Any], split: str, request: SplitRequest, own: Mapping[str, Any]) -> list[str]:
+def _put(config: MutableMapping[str, Any], split: str, request: SplitRequest) -> list[str]:
     loader = config.get(f'{split}_dataloader')
     if not loader and split == 'test':
         loader = config.get('val_dataloader')
@@ -84,9 +104,6 @@ def _put(config: MutableMapping[str, Any], split: str, request: SplitRequest, ow
             f'data.{split} needs a base config with {split}_dataloader, whose pipeline and wrappers it keeps. Inherit '
             "one, such as _base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'."
         )
-    problems = [*own_contradictions(request.options, own, split), *_own_files(own, split)]
-    if problems:
-        raise ConfigError('\n'.join(problems))
     loader = copy.deepcopy(dict(loader))
     loader['dataset'] = graft(loader['dataset'], request)
     changes = apply_options(loader, request.options, split)
@@ -94,13 +111,13 @@ def _put(config: MutableMapping[str, Any], split: str, request: SplitRequest, ow
     return [f'data.{split} -> {split}_dataloader: {_shown(loader["dataset"])}', *changes]
 
 
-def _own_files(own: Mapping[str, Any], split: str) -> list[str]:
-    prefix = f'{split}_dataloader.dataset.'
-    return [
-        f'{key} is {value!r}, but data.{split} names a Deep Lake dataset. Keep one of them.'
-        for key, value in own.items()
-        if key.startswith(prefix) and key.endswith('.ann_file') and value
-    ]
+def _say_to_others(config: Mapping[str, Any], requests: Mapping[str, SplitRequest], loader_type: str | None) -> None:
+    """Tell the loader type to datasets of the long form."""
+    for split in SPLITS:
+        tree = (config.get(f'{split}_dataloader') or {}).get('dataset')
+        for leaf in leaves(tree) if loader_type and split not in requests else []:
+            if is_deep_lake(leaf):
+                leaf.setdefault('deeplake_dataloader_type', loader_type)
 
 
 def _shown(tree: Mapping[str, Any]) -> str:
@@ -113,10 +130,28 @@ def _shown(tree: Mapping[str, Any]) -> str:
     return ' > '.join(names) + (f' of {len(members)} datasets' if members else '')
 
 
-def _evaluate(config: MutableMapping[str, Any], split: str, evaluator: Any) -> None:
-    config[f'{split}_evaluator'] = evaluator
-    if not config.get(f'{split}_cfg'):
-        config[f'{split}_cfg'] = dict(_LOOPS[split])
+def _evaluate(
+    config: MutableMapping[str, Any],
+    requests: Mapping[str, SplitRequest],
+    evaluation: Evaluation,
+    own: Mapping[str, Any],
+) -> None:
+    """Give every Deep Lake dataset its evaluator, and what the config says about evaluation to all evaluators."""
+    asked = evaluation.format or evaluation.metric or evaluation.options
+    ours = [split for split in _LOOPS if split in requests or _names_deep_lake(config, split)]
+    if evaluation.format and not ours:
+        raise ConfigError('deeplake_metrics_format is given, but there is no Deep Lake dataset to evaluate on.')
+    for split, loop in _LOOPS.items():
+        key, base = f'{split}_evaluator', config.get(f'{split}_evaluator')
+        if split == 'test' and 'val' in requests and not any(name.startswith(key) for name in own):
+            base = config.get('val_evaluator')
+        if split in requests or (split in ours and asked):
+            config[key] = evaluator_of(copy.deepcopy(base), evaluation)
+        elif isinstance(base, Mapping) and (evaluation.metric or evaluation.options):
+            metric = {'metric': evaluation.metric} if evaluation.metric else {}
+            config[key] = {**base, **metric, **evaluation.options}
+        if split in requests and not config.get(f'{split}_cfg'):
+            config[f'{split}_cfg'] = dict(loop)
 
 
 def _import_us(config: MutableMapping[str, Any]) -> None:

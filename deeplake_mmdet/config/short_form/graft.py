@@ -15,8 +15,25 @@ from deeplake_mmdet.config.dicts import type_name
 from deeplake_mmdet.config.short_form.section import SplitRequest
 from deeplake_mmdet.errors import ConfigError
 
-# What a dataset of the base config has to say about the one in its place.
-_KEPT = ('pipeline', 'filter_cfg', 'test_mode', 'metainfo', 'indices', 'max_refetch', 'return_classes')
+# What a dataset in the dataloader has to say about the one in its place.
+_SETTINGS = (
+    'deeplake_credentials',
+    'deeplake_tensors',
+    'deeplake_bbox_format',
+    'deeplake_dataloader_type',
+    'on_error',
+)
+_KEPT = (
+    'pipeline',
+    'filter_cfg',
+    'test_mode',
+    'metainfo',
+    'indices',
+    'max_refetch',
+    'return_classes',
+    'caption_prompt',
+    *_SETTINGS,
+)
 _PINS = (
     'deeplake_path',
     'deeplake_branch',
@@ -39,8 +56,26 @@ def graft(tree: Mapping[str, Any], request: SplitRequest) -> dict[str, Any]:
     return _graft(copy.deepcopy(dict(tree)), request, f'{request.split}_dataloader.dataset')
 
 
+def leaves(tree: Any) -> list[Any]:
+    """The innermost datasets of a dataset's dict, below all wrappers."""
+    if not isinstance(tree, Mapping):
+        return []
+    below = [tree['dataset']] if isinstance(tree.get('dataset'), Mapping) else list(tree.get('datasets') or [])
+    return [leaf for node in below for leaf in leaves(node)] if below else [tree]
+
+
+def is_deep_lake(leaf: Mapping[str, Any]) -> bool:
+    """Whether a dataset's dict is one of ours."""
+    return 'deeplake_path' in leaf or type_name(leaf) == 'DeepLakeDataset'
+
+
 def _graft(node: dict[str, Any], request: SplitRequest, key: str) -> dict[str, Any]:
     if isinstance(node.get('dataset'), Mapping):
+        if type_name(node) == 'ClassBalancedDataset' and request.concatenated:
+            raise ConfigError(
+                f'{key} is a ClassBalancedDataset, which counts the classes of one dataset, but data.{request.split} '
+                'is a list. Give one dataset, or write train_dataloader in the long form.'
+            )
         if type_name(node) == 'MultiImageMixDataset':
             request = _split_pipelines(node, request)
         node['dataset'] = _graft(dict(node['dataset']), request, f'{key}.dataset')
@@ -65,16 +100,20 @@ def _leaf(kept: Mapping[str, Any], member: Mapping[str, Any]) -> dict[str, Any]:
 
 def _one_of(members: Sequence[Any], request: SplitRequest, key: str) -> dict[str, Any]:
     """The dataset that stands for all datasets that a base joins, if they differ only in their files."""
-    bases = [dict(member) for member in members]
-    while any(isinstance(base.get('dataset'), Mapping) for base in bases):
-        bases = [dict(base['dataset']) if isinstance(base.get('dataset'), Mapping) else base for base in bases]
-    pipelines = [base.get('pipeline') for base in bases]
-    if any(pipeline != pipelines[0] for pipeline in pipelines):
+    alike = [_apart_from_files(member) for member in members]
+    if any(other != alike[0] for other in alike):
         raise ConfigError(
-            f'{key} joins datasets of different pipelines, so data.{request.split} cannot tell which one it replaces. '
-            f'Write {request.split}_dataloader in the long form.'
+            f'{key} joins datasets that differ in their pipelines, filters or wrappers, so data.{request.split} cannot '
+            f'tell which one it replaces. Write {request.split}_dataloader in the long form.'
         )
-    return bases[0]
+    return dict(members[0])
+
+
+def _apart_from_files(node: Mapping[str, Any]) -> dict[str, Any]:
+    """What a dataset of a base says, but for the files that it reads."""
+    if isinstance(node.get('dataset'), Mapping):
+        return {**node, 'dataset': _apart_from_files(node['dataset'])}
+    return {name: node[name] for name in _KEPT if name in node}
 
 
 def _split_pipelines(wrapper: dict[str, Any], request: SplitRequest) -> SplitRequest:
@@ -107,9 +146,11 @@ def _leading_loads(pipeline: Sequence[Mapping[str, Any]]) -> list[Mapping[str, A
 
 
 def _check_same(node: Mapping[str, Any], member: Mapping[str, Any], key: str, split: str) -> None:
-    for name in _PINS:
-        if node.get(name) and node[name] != member.get(name):
+    for name in (*_PINS, *_SETTINGS):
+        there, here = node.get(name), member.get(name)
+        if there and there != here:
+            values = ('given', 'given too') if name == 'deeplake_credentials' else (repr(there), repr(here))
             raise ConfigError(
-                f'{key}.{name} is {node[name]!r}, but data.{split}.{name} is {member.get(name)!r}. Keep one: '
-                'the data section, or the dataloader in the long form.'
+                f'{key}.{name} is {values[0]}, but data.{split}.{name} is {values[1]}. Keep one: the data section, or '
+                'the dataloader in the long form.'
             )

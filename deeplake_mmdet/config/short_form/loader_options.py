@@ -7,12 +7,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
 from deeplake_mmdet.config.dicts import unknown_key
-from deeplake_mmdet.config.own_keys import NotLiteral
 from deeplake_mmdet.errors import ConfigError
 
 OPTIONS = ('shuffle', 'batch_size', 'num_workers', 'drop_last', 'persistent_workers', 'prefetch_factor', 'pin_memory')
@@ -161,11 +160,3 @@ def let_go_of_workers(loader: MutableMapping[str, Any], options: Options) -> Non
             )
         if loader.get(name):
             loader[name] = none
-
-
-def own_contradictions(options: Options, own: Mapping[str, Any], split: str) -> Iterator[str]:
-    """Options that the same config file sets otherwise in its ``<split>_dataloader``."""
-    for name, option in options.items():
-        for key in (f'{split}_dataloader.{name}', f'{split}_dataloader.sampler.{name}'):
-            if own.get(key, NotLiteral) not in (NotLiteral, option.value):
-                yield f'{key} is {own[key]!r}, but {option.key} is {option.value!r}. Keep one of them.'

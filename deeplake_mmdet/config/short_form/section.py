@@ -96,7 +96,7 @@ def _read_split(split: str, data: Mapping[str, Any], loader_type: str | None) ->
 def _read_dataset(key: str, node: Any, loader_type: str | None) -> dict[str, Any]:
     if not isinstance(node, Mapping):
         raise ConfigError(f'{key} expected a dict with deeplake_path, but got {node!r}.')
-    member = {name: value for name, value in node.items() if value is not None and value != ''}
+    member = {name: value for name, value in node.items() if value is not None and value != '' and name != '_delete_'}
     _check_keys(key, member)
     member.pop('deeplake_dataloader', None)
     member.pop('type', None)

@@ -66,6 +66,32 @@ def test_the_best_result_of_the_base_follows_the_format():
     assert config.default_hooks.checkpoint.save_best == 'pascal_voc/mAP'
 
 
+def test_recall_is_better_when_it_is_greater():
+    text = "deeplake_metrics_format = 'PascalVOC'\nevaluation = dict(metric='recall', save_best='auto')"
+    assert expanded(text).default_hooks.checkpoint.rule == 'greater'
+
+
+def test_the_sections_words_reach_datasets_of_the_long_form_too():
+    text = f"""
+_base_ = {RTMDET!r}
+val_dataloader = dict(dataset=dict(_delete_=True, type='DeepLakeDataset', deeplake_path='a', pipeline=[]))
+val_evaluator = dict(_delete_=True, type='DeepLakeCocoMetric', metric='bbox')
+deeplake_metrics_format = 'PascalVOC'
+deeplake_dataloader_type = 'python'
+evaluation = dict(metric='recall')
+"""
+    config = Config.fromstring(text, '.py')
+    expand(config)
+    assert (config.val_evaluator.type, config.val_evaluator.metric) == ('DeepLakeVOCMetric', 'recall')
+    assert config.val_dataloader.dataset.deeplake_dataloader_type == 'python'
+
+
+def test_a_format_without_a_dataset_to_evaluate_is_refused():
+    config = Config.fromstring(f"_base_ = {RTMDET!r}\ndeeplake_metrics_format = 'COCO'", '.py')
+    with pytest.raises(ConfigError, match=r'deeplake_metrics_format is given, but there is no Deep Lake dataset'):
+        expand(config)
+
+
 @pytest.mark.parametrize(
     ('text', 'message'),
     [
@@ -75,6 +101,17 @@ def test_the_best_result_of_the_base_follows_the_format():
         (
             "deeplake_metrics_format = 'PascalVOC'\nevaluation = dict(metric=['bbox'])",
             r"evaluation.metric expected one of \['mAP', 'recall'\] for the metrics format 'PascalVOC', but got 'bbox'",
+        ),
+        ('evaluation = dict(interval=0)', r'evaluation.interval expected a whole number of at least 1, but got 0'),
+        ("evaluation = dict(interval='2')", r"evaluation.interval expected a whole number of at least 1, but got '2'"),
+        (
+            "deeplake_metrics_format = 'PascalVOC'\nevaluation = dict(metric=['mAP', 'recall'])",
+            r"evaluation.metric expected 'mAP' or 'recall', one of them",
+        ),
+        ("evaluation = dict(save_best='bbox_mAPP')", r"save_best expected a result of .*got 'bbox_mAPP', .*'bbox_mAP'"),
+        (
+            "deeplake_metrics_format = 'PascalVOC'\nevaluation = dict(metric='recall', save_best='coco/bbox_mAP')",
+            r"save_best expected a result of the metric recall, but got 'coco/bbox_mAP', which it does not give",
         ),
         ('evaluation = dict(intervall=2)', r"evaluation.intervall is no key .* Did you mean 'interval'\?"),
         (

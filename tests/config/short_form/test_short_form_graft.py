@@ -202,6 +202,8 @@ data = dict(train=dict(deeplake_path='a'))
     ('text', 'message'),
     [
         ('batch_size=2', r'train_dataloader.batch_size is 2, but data.samples_per_gpu is 4. Keep one'),
+        ('batch_size=4, sampler=dict(shuffle=False)', r'sampler.shuffle is False, but data.train.*shuffle is True'),
+        ('dataset=dict(pipeline=[1])', r'train_dataloader.dataset.pipeline.0 is given, and data.train gives pipeline'),
         ("dataset=dict(ann_file='mine.json')", r"train_dataloader.dataset.ann_file is 'mine.json', but data.train"),
     ],
 )
@@ -209,7 +211,8 @@ def test_what_the_same_file_says_otherwise_in_its_dataloader_is_refused(tmp_path
     file = tmp_path / 'mine.py'
     file.write_text(
         f'_base_ = {RTMDET!r}\ntrain_dataloader = dict({text})\n'
-        "data = dict(samples_per_gpu=4, train=dict(deeplake_path='a'))\n"
+        "data = dict(samples_per_gpu=4, train=dict(deeplake_path='a', pipeline=[dict(type='PackDetInputs')], "
+        'deeplake_dataloader=dict(shuffle=True)))\n'
     )
     with pytest.raises(ConfigError, match=message):
         expand(Config.fromfile(file), str(file))
@@ -218,5 +221,61 @@ def test_what_the_same_file_says_otherwise_in_its_dataloader_is_refused(tmp_path
 def test_joined_datasets_of_different_pipelines_need_the_long_form():
     base = "_base_ = 'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py'\n"
     config = Config.fromstring(base + "data = dict(train=dict(deeplake_path='a'))", '.py')
-    with pytest.raises(ConfigError, match=r'train_dataloader.dataset.datasets joins datasets of different pipelines'):
+    with pytest.raises(
+        ConfigError, match=r'train_dataloader.dataset.datasets joins datasets that differ in their pipelines'
+    ):
         expand(config)
+
+
+def test_settings_of_a_dataset_in_the_dataloader_are_kept():
+    settings = dict(
+        deeplake_tensors=dict(img='photo'), deeplake_bbox_format=dict(mode='LTRB', type='pixel'), on_error='skip'
+    )
+    text = f"""
+train_dataloader = dict(dataset=dict(_delete_=True, type='DeepLakeDataset', pipeline=[], **{settings!r}))
+data = dict(train=dict(deeplake_path='a'))
+"""
+    dataset = expanded(RTMDET, text).train_dataloader.dataset
+    assert {key: dataset[key] for key in settings} == settings
+    with pytest.raises(ConfigError, match=r"dataset.on_error is 'skip', but data.train.on_error is 'raise'"):
+        expanded(RTMDET, text.replace("='a'", "='a', on_error='raise'"))
+
+
+def test_test_data_that_the_file_names_itself_stay():
+    text = """
+test_dataloader = dict(batch_size=9, dataset=dict(
+    _delete_=True, type='DeepLakeDataset', deeplake_path='other', pipeline=[]))
+test_evaluator = dict(_delete_=True, type='DeepLakeCocoMetric', metric='proposal')
+data = dict(val=dict(deeplake_path='a'))
+"""
+    config = expanded(RTMDET, text)
+    assert (config.test_dataloader.dataset.deeplake_path, config.test_dataloader.batch_size) == ('other', 9)
+    assert config.test_evaluator.metric == 'proposal'
+
+
+def test_validation_data_go_into_the_files_own_test_loader(tmp_path):
+    file = tmp_path / 'mine.py'
+    file.write_text(
+        f'_base_ = {RTMDET!r}\ntest_dataloader = dict(batch_size=9)\n'
+        "data = dict(val=dict(deeplake_path='a', deeplake_dataloader=dict(batch_size=2, num_workers=1)))\n"
+    )
+    config = Config.fromfile(file)
+    expand(config, str(file))
+    assert config.test_dataloader.dataset.deeplake_path == 'a'
+    assert (config.val_dataloader.batch_size, config.test_dataloader.batch_size) == (2, 9)
+    assert config.test_dataloader.num_workers == 1
+
+
+def test_datasets_cannot_be_listed_below_a_wrapper_that_counts_classes():
+    text = """
+train_dataloader = dict(dataset=dict(_delete_=True, type='ClassBalancedDataset', oversample_thr=0.1, dataset=dict(
+    type='CocoDataset', pipeline=[])))
+data = dict(train=[dict(deeplake_path='a'), dict(deeplake_path='b')])
+"""
+    with pytest.raises(ConfigError, match=r'train_dataloader.dataset is a ClassBalancedDataset, which counts'):
+        expanded(RTMDET, text)
+
+
+def test_deleting_what_a_parent_says_is_understood_without_a_parent():
+    config = expanded(RTMDET, "data = dict(train=dict(_delete_=True, deeplake_path='a'))")
+    assert config.train_dataloader.dataset.deeplake_path == 'a'
