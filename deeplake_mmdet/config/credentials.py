@@ -153,7 +153,8 @@ def unstash(reference: str | None) -> Credentials:
     if content is None:
         raise SourceError(
             f'The credentials {reference!r} are not known to this process: they live only in the process that read '
-            'the config, and in its children. Give deeplake_credentials again.'
+            'the config, and in its children. Give deeplake_credentials again; or remove the key, if the environment '
+            'provides them or none are needed.'
         )
     data = json.loads(content)
     return Credentials(data['token'], data['creds'])

@@ -26,11 +26,13 @@ class PinnedDataset:
         key: Where it stands, such as ``train_dataloader.dataset.dataset``.
         revision: What it was resolved to.
         classes: Its class names, in the order of the labels.
+        has_masks: Whether it has a column of masks.
     """
 
     key: str
     revision: Revision
     classes: tuple[str, ...]
+    has_masks: bool
 
 
 def find_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
@@ -80,6 +82,18 @@ def pin_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...] = SPL
         others = [found for key, loader in loaders for found in other_datasets(key, loader.get('dataset'))]
         _same_classes(pinned, others)
     return pinned
+
+
+def pin_test_like_val(config: MutableMapping[str, Any]) -> None:
+    """Give test datasets that were not opened the commits of the validation datasets that they are copies of.
+
+    The config in the work dir then names what was validated, also for whoever tests with it later.
+    """
+    pinned = [node for _, node in find_datasets(config, ('val',)) if node.get('deeplake_commit_id')]
+    for _, node in find_datasets(config, ('test',)):
+        for val in pinned:
+            if all(node.get(name) == val.get(name) for name in (*val, *node) if name != 'deeplake_commit_id'):
+                node.setdefault('deeplake_commit_id', val['deeplake_commit_id'])
 
 
 def _check_batches(key: str, node: MutableMapping[str, Any]) -> None:
@@ -134,7 +148,7 @@ def _pin(key: str, node: MutableMapping[str, Any]) -> PinnedDataset:
     node['deeplake_commit_id'] = source.revision.commit_id
     columns = map_columns(source.base(), source.selection(), spec.tensors, source.scalars)
     classes = class_names(columns.class_names, (node.get('metainfo') or {}).get('classes'))
-    return PinnedDataset(key, source.revision, classes)
+    return PinnedDataset(key, source.revision, classes, columns.get('gt_masks') is not None)
 
 
 def _same_classes(pinned: list[PinnedDataset], others: Iterable[tuple[str, Any]]) -> None:

@@ -45,6 +45,8 @@ def put_data(config: Any, split: str, dataset: Any, tensors: Mapping[str, str] |
         if not any(member.get('deeplake_path') or member.get('deeplake_query') for member in members):
             raise ConfigError(f'{argument}_tensors maps columns, but there is neither {argument} nor data.{split}.')
         members = [{**member, 'deeplake_tensors': dict(tensors)} for member in members]
+        for _, node in find_datasets(config, (split,)):
+            node.pop('deeplake_tensors', None)
     data[split] = members if len(members) > 1 else members[0]
     config['data'] = data
     return notes

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import tempfile
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any
 
 from deeplake_mmdet.config.own_keys import own_values, parsed
@@ -20,6 +20,8 @@ from deeplake_mmdet.errors import ConfigError
 # Parts of a detector whose `num_classes` is not the number of classes of the dataset.
 _OTHER_MEANING = ('backbone', 'rpn_head', 'semantic_head', 'data_preprocessor', 'init_cfg', 'pretrained')
 _KEYS = ('num_classes', 'num_things_classes')
+# Of most stock configs; where nothing tells what is inherited, any other number is taken for the user's.
+_STOCK = 80
 
 
 def head_keys(model: Any, key: str = 'model') -> Iterator[tuple[str, MutableMapping[str, Any], str]]:
@@ -35,13 +37,14 @@ def head_keys(model: Any, key: str = 'model') -> Iterator[tuple[str, MutableMapp
             yield from head_keys(child, f'{key}.{i}')
 
 
-def fit_heads(config: Any, classes: tuple[str, ...], filename: str | None) -> list[str]:
+def fit_heads(config: Any, classes: tuple[str, ...], filename: str | None, overrides: Iterable[str] = ()) -> list[str]:
     """Set the number of classes of every head.
 
     Args:
         config: The run's config; changed in place.
         classes: Class names of the dataset.
         filename: The config file, to tell what it inherits; None if there is none.
+        overrides: Dotted keys that the command line sets.
 
     Returns:
         What was changed, for the log.
@@ -49,17 +52,17 @@ def fit_heads(config: Any, classes: tuple[str, ...], filename: str | None) -> li
     Raises:
         ConfigError: The user's own config sets another number.
     """
-    inherited, own = inherited_numbers(filename), own_keys(filename)
+    inherited, own = inherited_numbers(filename), own_keys(filename) | set(overrides)
     changes = []
     for key, node, name in list(head_keys(config.get('model', {}))):
         number = node[name]
         if number == len(classes):
             continue
-        if key in own or (inherited is not None and inherited.get(key) != number):
+        if key in own or (number != _STOCK if inherited is None else inherited.get(key) != number):
             raise ConfigError(
                 f'{key} is {number}, but the dataset has {len(classes)} classes: {list(classes)}. '
-                'Remove the key: it is set from the dataset. To train on some classes only, set metainfo=dict('
-                'classes=(…)) of the dataset.'
+                f'Remove the key, which is then set from the dataset, or set it to {len(classes)}. '
+                'To train on some classes only, set metainfo=dict(classes=(…)) of the dataset.'
             )
         node[name] = len(classes)
         changes.append(f'{key}: {number} -> {len(classes)}, the number of classes of the dataset')
@@ -82,7 +85,7 @@ def inherited_numbers(filename: str | None) -> dict[str, int] | None:
 
     None where that cannot be told: the config inherits by Python imports (``read_base()``), or its file is gone.
     """
-    if filename and not os.path.isfile(filename):
+    if not filename or not os.path.isfile(filename):
         return None
     tree = parsed(filename)
     if any('read_base' in ast.dump(node) for node in tree.body if isinstance(node, ast.With)):

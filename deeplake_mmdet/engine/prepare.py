@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import tempfile
 from collections.abc import Mapping, MutableMapping
@@ -18,13 +19,22 @@ from deeplake_mmdet.engine.datasets_in_config import (
     let_concatenate,
     other_datasets,
     pin_datasets,
+    pin_test_like_val,
 )
 from deeplake_mmdet.engine.num_classes import fit_heads
-from deeplake_mmdet.engine.secrets_in_config import hide_credentials
+from deeplake_mmdet.engine.secrets_in_config import CREDENTIALS_KEY, hide_credentials
 from deeplake_mmdet.errors import ConfigError
 
-# Command-line options for these keys stand above what the short form makes of them.
-_REWRITTEN = tuple(f'{split}_{part}' for split in SPLITS for part in ('dataloader', 'evaluator', 'cfg'))
+# Command-line options for these keys stand above what older and shorter forms make of them.
+_REWRITTEN = (
+    *(f'{split}_{part}' for split in SPLITS for part in ('dataloader', 'evaluator', 'cfg')),
+    'default_hooks',
+    'env_cfg',
+    'model',
+    'optim_wrapper',
+    'param_scheduler',
+    'randomness',
+)
 
 
 def prepare(config: Any, splits: tuple[str, ...] = SPLITS, overrides: Mapping[str, Any] | None = None) -> list[str]:
@@ -42,24 +52,29 @@ def prepare(config: Any, splits: tuple[str, ...] = SPLITS, overrides: Mapping[st
         ConfigError, SourceError, ColumnError: See `deeplake_mmdet.errors`.
     """
     check_work_dir(config.get('work_dir'))
+    overrides = copy.deepcopy(dict(overrides or {}))
     hide_credentials(config)
+    hide_credentials({'--cfg-options': overrides})
     notes = [*upgrade(config, config.filename), *expand(config, config.filename)]
-    _override(config, overrides or {})
+    _override(config, overrides)
     let_concatenate(config)
     if any(True for _ in find_datasets(config, splits)):
         for split in splits:
             _check_files(config, split)
     pinned = pin_datasets(config, splits)
+    pin_test_like_val(config)
     for split in splits:
-        _check_evaluator(config, split)
+        _check_evaluator(config, split, pinned)
     if not pinned:
         return notes
-    changes = fit_heads(config, pinned[0].classes, config.filename)
+    changes = fit_heads(config, pinned[0].classes, config.filename, overrides)
     return [*notes, *_found(pinned), *changes]
 
 
 def _override(config: Any, overrides: Mapping[str, Any]) -> None:
-    config.merge_from_dict({key: value for key, value in overrides.items() if key.partition('.')[0] in _REWRITTEN})
+    # Credentials are in their place already: hidden, and carried along with their dataset.
+    late = {k: v for k, v in overrides.items() if k.partition('.')[0] in _REWRITTEN and CREDENTIALS_KEY not in k}
+    config.merge_from_dict(late)
     for split in SPLITS:
         loader, key = config.get(f'{split}_dataloader'), f'{split}_dataloader'
         if loader and f'{key}.num_workers' in overrides:
@@ -103,16 +118,22 @@ def _check_files(config: Any, split: str) -> None:
             )
 
 
-def _check_evaluator(config: Any, split: str) -> None:
+def _check_evaluator(config: Any, split: str, pinned: list[PinnedDataset]) -> None:
     """A stock config evaluates against COCO's own JSON, which Deep Lake users do not have."""
     datasets = [key for key, _ in find_datasets(config, (split,))]
     if not datasets:
         return
+    maskless = [dataset.key for dataset in pinned if dataset.key in datasets and not dataset.has_masks]
     evaluators = config.get(f'{split}_evaluator') or []
     for evaluator in [evaluators] if isinstance(evaluators, MutableMapping) else evaluators:
         if type_name(evaluator) == 'DeepLakeCocoMetric' and len(datasets) > 1:
             raise ConfigError(
                 f'{split}_evaluator expected one dataset, but got {", ".join(datasets)}. Use MultiDatasetsEvaluator.'
+            )
+        if type_name(evaluator) == 'DeepLakeCocoMetric' and 'segm' in evaluator.get('metric', ()) and maskless:
+            raise ConfigError(
+                f"{split}_evaluator.metric holds 'segm', but {maskless[0]} has no column of masks. Write "
+                f"{split}_evaluator.metric='bbox', or name the column with deeplake_tensors=dict(gt_masks=…)."
             )
         ann_file = evaluator.get('ann_file')
         if ann_file and '://' not in ann_file and not os.path.exists(ann_file):

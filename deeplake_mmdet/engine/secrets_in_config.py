@@ -8,7 +8,7 @@ from typing import Any
 from deeplake_mmdet.config.credentials import Credentials, stash
 from deeplake_mmdet.errors import ConfigError
 
-_KEY = 'deeplake_credentials'
+CREDENTIALS_KEY = 'deeplake_credentials'
 
 
 def hide_credentials(config: Any) -> None:
@@ -27,11 +27,11 @@ def hide_credentials(config: Any) -> None:
     hidden: set[str] = set()
     for key, node in list(_mappings('', config)):
         try:
-            credentials = Credentials.from_config(node.get(_KEY))
+            credentials = Credentials.from_config(node.get(CREDENTIALS_KEY))
         except ConfigError as error:
             raise ConfigError(f'{key.lstrip(".")}: {error}') from None
         if credentials:
-            node[_KEY] = stash(credentials)
+            node[CREDENTIALS_KEY] = stash(credentials)
             hidden |= credentials.secrets()
     if hidden:
         _blank(config, hidden)
@@ -40,7 +40,7 @@ def hide_credentials(config: Any) -> None:
 def _mappings(key: str, node: Any) -> Iterator[tuple[str, MutableMapping[str, Any]]]:
     """Every mapping that holds credentials, with its key."""
     if hasattr(node, 'items'):
-        if _KEY in node:
+        if CREDENTIALS_KEY in node:
             yield key, node
         for name, child in list(node.items()):
             yield from _mappings(f'{key}.{name}', child)
@@ -56,7 +56,7 @@ def _blank(node: Any, hidden: set[str]) -> Any:
     if hasattr(node, 'items'):
         for name, child in list(node.items()):
             # Writing back what did not change would turn MMEngine's lazy objects into the classes that they stand for.
-            if name != _KEY and (blank := _blank(child, hidden)) is not child:
+            if name != CREDENTIALS_KEY and (blank := _blank(child, hidden)) is not child:
                 node[name] = blank
     elif isinstance(node, list):
         node[:] = [_blank(child, hidden) for child in node]

@@ -8,6 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from deeplake_mmdet.cli.main import main
+from deeplake_mmdet.config.credentials import unstash
 from deeplake_mmdet.engine.prepare import prepare
 from deeplake_mmdet.errors import ConfigError, RevisionNotFoundError
 from tests.support.tiny import write_tiny
@@ -231,3 +232,112 @@ def test_one_metric_over_several_datasets_is_refused(tmp_path, path):
     config.val_dataloader = dict(dataset=dict(type='ConcatDataset', datasets=[member, member]))
     with pytest.raises(ConfigError, match='val_evaluator expected one dataset'):
         prepare(config)
+
+
+SHORT = 'data = dict(train=dict(deeplake_path={path!r}), val=dict(deeplake_path={path!r}))\n'
+STOCK = "_base_ = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'\n"
+
+
+def _short(folder, path, text='', overrides=None):
+    """A short form over a stock config, as the tools read it."""
+    (folder / 'short.py').write_text(STOCK + SHORT.format(path=path) + text)
+    config = Config.fromfile(folder / 'short.py')
+    config.merge_from_dict(overrides or {})
+    return config
+
+
+@pytest.mark.parametrize('form', ['short', 'long'])
+def test_a_secret_of_the_command_line_leaves_the_config_and_still_opens_the_dataset(tmp_path, path, form):
+    overrides = {'val_dataloader.dataset.deeplake_credentials.token': 'hunter2-SECRET'}
+    if form == 'short':
+        config = _short(tmp_path, path, overrides=overrides)
+    else:
+        config = _config(tmp_path, DATA.format(path=path, keys=''))
+        config.merge_from_dict(overrides)
+    prepare(config, overrides=overrides)
+    assert 'hunter2-SECRET' not in config.pretty_text
+    assert 'hunter2-SECRET' not in repr(pickle.dumps(config))
+    assert unstash(config.val_dataloader.dataset.deeplake_credentials).token == 'hunter2-SECRET'
+
+
+def test_the_command_line_stands_above_what_older_and_shorter_forms_say(tmp_path, path):
+    text = "optimizer = dict(type='SGD', lr=0.02, momentum=0.9)\nevaluation = dict(save_best='bbox_mAP')\n"
+    overrides = {
+        'optim_wrapper.optimizer.lr': 0.5,
+        'default_hooks.checkpoint.save_best': 'coco/bbox_mAP_50',
+        'train_dataloader.batch_size': 3,
+        'train_dataloader.num_workers': 0,
+    }
+    config = _short(tmp_path, path, text, overrides)
+    prepare(config, overrides=overrides)
+    assert (config.optim_wrapper.optimizer.type, config.optim_wrapper.optimizer.lr) == ('SGD', 0.5)
+    assert config.default_hooks.checkpoint.save_best == 'coco/bbox_mAP_50'
+    loader = config.train_dataloader
+    assert (loader.batch_size, loader.num_workers, loader.persistent_workers) == (3, 0, False)
+
+
+def test_a_number_of_classes_on_the_command_line_is_the_users(tmp_path, path):
+    overrides = {'model.bbox_head.num_classes': 80}
+    with pytest.raises(ConfigError, match=r'model.bbox_head.num_classes is 80, but the dataset has 2 .* set it to 2'):
+        prepare(_short(tmp_path, path, overrides=overrides), overrides=overrides)
+
+
+def test_masks_are_asked_for_before_the_first_epoch(tmp_path, path):
+    text = "evaluation = dict(metric=['bbox', 'segm'])\n"
+    with pytest.raises(ConfigError, match=r"val_evaluator.metric holds 'segm', but val_dataloader.dataset has no col"):
+        prepare(_short(tmp_path, path, text))
+
+
+def test_test_data_that_are_the_validation_data_are_pinned_with_them(tmp_path, path):
+    config = _short(tmp_path, path)
+    prepare(config, ('train', 'val'))
+    commit = config.val_dataloader.dataset.deeplake_commit_id
+    assert config.test_dataloader.dataset.deeplake_commit_id == commit != ''
+    other = write_tiny(tmp_path / 'other')
+    config = _short(tmp_path, path, f'data.update(test=dict(deeplake_path={other!r}))\n')
+    prepare(config, ('train', 'val'))
+    assert 'deeplake_commit_id' not in config.test_dataloader.dataset
+
+
+PURE_BASE = """
+from mmdet.datasets import CocoDataset
+from mmengine.dataset.sampler import DefaultSampler
+from mmengine.optim.optimizer.optimizer_wrapper import OptimWrapper
+from torch.optim.sgd import SGD
+model = dict(bbox_head=dict(num_classes=80))
+optim_wrapper = dict(type=OptimWrapper, optimizer=dict(type=SGD, lr=0.1))
+train_dataloader = dict(batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=True),
+                        dataset=dict(type=CocoDataset, ann_file='x.json', pipeline=[]))
+val_dataloader = dict(batch_size=1, num_workers=0, sampler=dict(type=DefaultSampler, shuffle=False),
+                      dataset=dict(type=CocoDataset, ann_file='x.json', pipeline=[]))
+"""
+PURE_LEAF = """
+from mmengine.config import read_base
+with read_base():
+    from .base import *
+data = dict(train=dict(deeplake_path={path!r}, deeplake_credentials=dict(token='hunter2-SECRET')),
+            val=dict(deeplake_path={path!r}))
+model.update(dict(bbox_head=dict(num_classes={number})))
+"""
+
+
+def _pure(folder, path, number):
+    """A config that inherits by imports, MMEngine's newer style."""
+    (folder / 'base.py').write_text(PURE_BASE)
+    (folder / 'pure.py').write_text(PURE_LEAF.format(path=path, number=number))
+    return Config.fromfile(folder / 'pure.py')
+
+
+def test_a_config_that_inherits_by_imports_can_be_dumped_and_read_again(tmp_path, path):
+    config = _pure(tmp_path, path, 80)
+    prepare(config)
+    config.dump(tmp_path / 'dump.py')
+    assert 'hunter2-SECRET' not in (tmp_path / 'dump.py').read_text()
+    again = Config.fromfile(tmp_path / 'dump.py')
+    assert again.model.bbox_head.num_classes == 2
+    assert again.train_dataloader.dataset.deeplake_path == path
+
+
+def test_a_number_of_the_users_own_is_known_where_configs_inherit_by_imports(tmp_path, path):
+    with pytest.raises(ConfigError, match=r'model.bbox_head.num_classes is 5, but the dataset has 2 classes'):
+        prepare(_pure(tmp_path, path, 5))

@@ -235,7 +235,7 @@ def _result_name(name: str, evaluator: Mapping[str, Any]) -> str:
     known = [pattern for metric in metrics for pattern in _RESULTS[metric]]
     if not evaluator.get('classwise') and not any(re.fullmatch(pattern, result) for pattern in known):
         raise ConfigError(
-            f'save_best expected a result of the metric {", ".join(metrics)}, but got {name!r}, which it does not give. '
-            f"Write 'auto', or a name such as {known[0].partition('(')[0]!r}."
+            f'save_best expected a result of the metric {", ".join(metrics)}, but got {name!r}, which it does not '
+            f"give. Write 'auto', or a name such as {known[0].partition('(')[0]!r}."
         )
     return f'{chosen.prefix}/{result}'
