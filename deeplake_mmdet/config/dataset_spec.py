@@ -21,7 +21,7 @@ from deeplake_mmdet.errors import ConfigError
 LOADER_TYPES = ('auto', 'python', 'c++')
 ON_ERROR = ('raise', 'skip')
 
-_FROM = re.compile(r'\bfrom\s+"([^"]+)"\s*', re.IGNORECASE)
+_FROM = re.compile(r"""\bfrom\s+["']([^"']+)["']\s*""", re.IGNORECASE)
 
 # The keys of a dataset, in the order in which the documentation explains them.
 DATASET_KEYS = (
@@ -92,8 +92,8 @@ class DatasetSpec:
         for key, value in config.items():
             problems += _unknown(key, value)
         path, query = config.get('deeplake_path'), _text(problems, config, 'deeplake_query')
-        if query and not path:
-            path, query = _path_in_query(query)
+        if query:
+            path, query = _collect(problems, lambda text: _path_in_query(text, path), query) or (path, query)
         spec = cls(
             location=_collect(problems, Location.parse, path),
             credentials=_collect(problems, Credentials.from_config, config.get('deeplake_credentials')),
@@ -111,12 +111,17 @@ class DatasetSpec:
         return spec
 
 
-def _path_in_query(query: str) -> tuple[str | None, str]:
+def _path_in_query(query: str, path: Any) -> tuple[Any, str]:
     """The dataset that a query names itself, ``select * from "s3://bucket/dataset" where …``, and the rest of it."""
-    sources = _FROM.findall(query)
-    if len(sources) != 1:
-        return None, query
-    return sources[0], _FROM.sub('', query)
+    sources = set(_FROM.findall(query))
+    if not sources or (len(sources) > 1 and not path):
+        return path, query
+    if path and sources != {path}:
+        raise ConfigError(
+            f'DeepLakeDataset(deeplake_query=) names {sorted(sources)}, but deeplake_path is {path!r}. Leave out one '
+            'of them: a query without "from" is run on deeplake_path.'
+        )
+    return sources.pop(), _FROM.sub('', query)
 
 
 def _collect(problems: list[str], read: Any, value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +50,11 @@ class Location:
             raise ConfigError(
                 f'DeepLakeDataset(deeplake_path=) expected a local path or one of '
                 f'{", ".join(name + "://" for name in SCHEMES)}, but got {path!r}.'
+            )
+        if re.match(r'[^/@]*:[^/]*@', rest):  # not shown: it may be a secret
+            raise ConfigError(
+                f'DeepLakeDataset(deeplake_path=) expected {scheme}://bucket/…, but got credentials in the '
+                'address, which are not read. Give them with deeplake_credentials=dict(creds=dict(…)).'
             )
         return cls._split(path.rstrip('/'))
 

@@ -15,7 +15,9 @@ from typing import NoReturn
 
 import deeplake
 
+from deeplake_mmdet.config.credentials import Credentials
 from deeplake_mmdet.errors import ConversionError
+from deeplake_mmdet.source.format3.open import is_format3
 
 
 class Destination:
@@ -42,6 +44,8 @@ class Destination:
             self._refuse(
                 'no dataset to be there', 'there is one', 'Choose another path; only local folders can be overwritten'
             )
+        elif is_format3(self.path.rstrip('/'), Credentials()):  # a failure would delete it together with what we wrote
+            self._refuse('no dataset to be there', 'there is one of format 3', 'Choose another path')
 
     def _refuse(self, expected: str, got: str, remedy: str) -> NoReturn:
         raise ConversionError(f'convert(dst=) expected {expected}, but got {self.path!r}: {got}. {remedy}.')

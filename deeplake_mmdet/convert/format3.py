@@ -77,6 +77,7 @@ def convert_v3(
     spec = DatasetSpec.from_config({'deeplake_path': os.fspath(src)})
     local = [] if spec.location.is_remote else [spec.location.uri]
     destination = Destination(dst, overwrite=overwrite, sources=local)
+    _refuse_remote(destination, spec.location.uri)
     source = SourceHandle.resolve(spec)
     if source.revision.format != 3:
         raise ConversionError(
@@ -97,6 +98,19 @@ def convert_v3(
     report.views = {name: view.rows for name, view in views.items()}
     report.remarks = [*source.remarks, *remarks, *view_remarks, 'commits and branches: only this version is copied']
     return report
+
+
+def _refuse_remote(destination: Destination, source: str) -> None:
+    """Refuse to write to a URL above the source, which a failure would delete together with the copy.
+
+    Raises:
+        ConversionError: The source is below it.
+    """
+    if not destination.is_local and f'{source}/'.startswith(f'{destination.path.rstrip("/")}/'):
+        raise ConversionError(
+            f'convert(dst=) expected a URL of its own, but got {destination.path!r}: it holds the source. Choose '
+            'another path.'
+        )
 
 
 def _columns(source: SourceHandle, without: Sequence[str]) -> tuple[list[CopiedColumn], list[str]]:
@@ -120,6 +134,8 @@ def _columns(source: SourceHandle, without: Sequence[str]) -> tuple[list[CopiedC
         columns.append(found)
         if tensor.meta.get('is_link'):
             remarks.append(f'tensor {name!r} had links: the images themselves are stored')
+        if tensor.meta.get('htype') == 'polygon' and tensor.meta.get('dtype') not in (None, 'float32'):
+            remarks.append(f'tensor {name!r} had polygons of {tensor.meta["dtype"]}, which format 4 rounds to float32')
     if not columns:
         raise ConversionError(f'convert_v3(src=) expected tensors to copy, but got none. {"; ".join(remarks)}.')
     return columns, remarks

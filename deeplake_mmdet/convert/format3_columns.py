@@ -15,11 +15,16 @@ import numpy as np
 from deeplake import types
 
 from deeplake_mmdet.convert.schema import Column
+from deeplake_mmdet.errors import ConversionError
 from deeplake_mmdet.source.column_types import declared_format
 from deeplake_mmdet.source.format3.tensors import Tensor
 
 # Metadata that says nothing of a column's samples, or that its type says.
 _NOT_KEPT = ('coords', 'intrinsics')
+# Of tensors that never got a sample, and so no dtype.
+_DTYPES = {'image': 'uint8', 'bbox': 'float32', 'class_label': 'uint32'}
+# Deep Lake 4 gives the numbers of a list as floats, which hold whole numbers up to here.
+_EXACT = 2**53
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def _of_htype(
     htype: str, tensor: Tensor, dtype: Any, column: Any
 ) -> tuple[Any, str, int, Callable[[Any], Any], bool] | None:
     """Column type, numpy dtype, dimensions of a sample, adapter, and whether it is an image."""
-    number = str(tensor.meta.get('dtype'))
+    number = str(tensor.meta.get('dtype') or _DTYPES.get(htype))
     if htype == 'image':
         compression = getattr(dtype, 'sample_compression', None) or 'png'
         return types.Image(dtype=number, sample_compression=compression), '', 0, bytes, True
@@ -75,7 +80,13 @@ def _of_htype(
         )
         return box_type, number, 2, lambda value: _array(value, number, 2).reshape(-1, 4), False
     if htype == 'class_label':
-        return types.ClassLabel(types.Array(number, 1)), number, 1, lambda value: _array(value, number, 1), False
+        return (
+            types.ClassLabel(types.Array(number, 1)),
+            number,
+            1,
+            lambda value: _array(value, number, 1).reshape(-1),
+            False,
+        )
     if htype == 'binary_mask':
         return types.BinaryMask(sample_compression='lz4'), 'bool', 3, lambda value: _array(value, 'bool', 3), False
     if htype == 'segment_mask':
@@ -120,9 +131,30 @@ def _polygons(value: Any) -> Any:
 
 def _json(value: Any) -> str:
     """The document as text, because Deep Lake 4 turns its numbers into arrays."""
-    if value is None:
-        return ''
-    return json.dumps(json.loads(str(value)) if not isinstance(value, dict | list | str) else value)
+    return '' if value is None else json.dumps(_document(value))
+
+
+def _document(value: Any) -> Any:
+    """A JSON document as Python holds it.
+
+    Raises:
+        ConversionError: A number may have been rounded.
+    """
+    if isinstance(value, list):
+        return [_document(item) for item in value]
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, np.ndarray):  # an object of Deep Lake, whose text is the document
+        return json.loads(str(value))
+    number = value.item()
+    if not isinstance(number, float) or not number.is_integer():
+        return number
+    if abs(number) >= _EXACT:
+        raise ConversionError(
+            f'convert_v3(src=) expected numbers below 2**53 in the lists of a json tensor, but got {number!r}, which '
+            'Deep Lake 4 may have rounded. Leave the tensor out: without=[…], or --without on the command line.'
+        )
+    return int(number)
 
 
 def _metadata(column: Any) -> Mapping[str, Any]:

@@ -101,6 +101,6 @@ def _same(a: Any, b: Any) -> bool:
 
 def _query(rows: np.ndarray, columns: Sequence[CopiedColumn]) -> str:
     """Rows by number, without a further column; names are quoted because ``/`` may be in them."""
-    names = ', '.join(json.dumps(column.name) for column in columns)
+    names = ', '.join(json.dumps(column.name, ensure_ascii=False) for column in columns)
     listed = ', '.join(map(str, rows.tolist()))
     return f'select {names} from (select *, ROW_NUMBER() as {_ROW}) where {_ROW} in ({listed})'

@@ -17,7 +17,14 @@ from typing import Any
 
 from deeplake_mmdet.config.credentials import stash
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
-from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError, EmptyDatasetError
+from deeplake_mmdet.errors import (
+    ConfigError,
+    DeepLakeMMDetError,
+    EmptyDatasetError,
+    QueryError,
+    RevisionNotFoundError,
+    SourceError,
+)
 from deeplake_mmdet.source.candidates import VIEWS_OF_FORMAT_3, origin_of, pins_of, rewrites
 from deeplake_mmdet.source.columns import map_columns
 from deeplake_mmdet.source.fold import is_random
@@ -141,7 +148,11 @@ def _named(
         try:
             handle = _resolve(keys)
             differs = _elsewhere(handle, trace, origin) or difference(live, handle, all_images=all_images, names=names)
+        except (ConfigError, QueryError, RevisionNotFoundError) as error:
+            differs = str(error)
         except DeepLakeMMDetError as error:
+            if origin is None:  # what the checks of format 3 refuse, the object itself would read without a word
+                raise
             differs = str(error)
         if not differs:
             images = 'all' if all_images or len(live) <= SAMPLE else f'{SAMPLE} of {len(live)}'
@@ -150,6 +161,12 @@ def _named(
         tried.append(f'{", ".join(map(repr, pins.values())) or trace.uri} gives {differs}')
     if is_random(trace.queries):
         tried = ['its query draws rows by lot']
+    elif origin is None and tried:
+        raise SourceError(
+            f'{trace.uri} is of format 3, and no keys name these rows: {"; ".join(tried)}. The object itself is not '
+            'read, because Deep Lake 4 reads some data of format 3 wrongly and does not say so. Give deeplake_path and '
+            'deeplake_commit_id, deeplake_branch, deeplake_view_id or deeplake_query instead of the object.'
+        )
     reason = tried[0].rstrip('.') if tried else 'Deep Lake does not tell where it comes from'
     return None, f'{reason}. {_TAG_IT if origin else ""}'.rstrip()  # format 3 cannot be tagged
 

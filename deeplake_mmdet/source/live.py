@@ -101,6 +101,7 @@ def open_live(recipe: Recipe) -> Opened:
         view_id=name,
         parents=(live,),
         uri=live.uri,
+        format=live.format,
     )
 
 

@@ -64,6 +64,8 @@ def run_query(base: Any, query: str, deadline_s: float, within: np.ndarray | Non
         DeadlineError: It takes longer.
     """
     what = f'The query {query!r}'
+    if within is not None and not len(within):
+        raise QueryError(f'DeepLakeDataset(deeplake_query=) got {query!r}, but the view has no rows to select from.')
     numbered = wait(base.query_async(_NUMBERED), what, deadline_s)
     if within is not None:
         listed = ', '.join(map(str, np.unique(within).tolist()))

@@ -130,3 +130,19 @@ def test_a_box_format_without_a_type_is_in_pixels() -> None:
 def test_a_wrong_box_format_lists_the_modes_and_types(value: Any) -> None:
     with pytest.raises(ConfigError, match=r'LTWH, LTRB, CCWH.*pixel, fractional'):
         spec(deeplake_bbox_format=value)
+
+
+@pytest.mark.parametrize('quote', ['"', "'"])
+def test_a_query_may_name_the_dataset_itself(quote: str) -> None:
+    query = f'select * from {quote}s3://b/cars@dev{quote} where number > 3'
+    for path in (None, 's3://b/cars@dev'):
+        spec = DatasetSpec.from_config({'deeplake_path': path, 'deeplake_query': query})
+        assert (spec.location.uri, spec.location.ref) == ('s3://b/cars', 'dev')
+        assert spec.query == 'select * where number > 3'
+
+
+def test_a_query_that_names_another_dataset_than_the_path_is_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"names \['s3://b/bikes'\], but deeplake_path is 's3://b/cars'. Leave out one"
+    ):
+        DatasetSpec.from_config({'deeplake_path': 's3://b/cars', 'deeplake_query': 'select * from "s3://b/bikes"'})

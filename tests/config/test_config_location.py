@@ -56,3 +56,9 @@ def test_what_can_stall_is_remote() -> None:
     assert not Location.parse('mem://a').is_remote
     assert not Location.parse('/s3/a').is_remote
     assert not Location.parse('s3').is_remote
+
+
+def test_credentials_in_an_address_are_refused_and_not_shown() -> None:
+    with pytest.raises(ConfigError, match=r's3://bucket/…, but got credentials in the address') as caught:
+        Location.parse('s3://AKIA:hush-hush@bucket/cars')
+    assert 'hush-hush' not in str(caught.value)

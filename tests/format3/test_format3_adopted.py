@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
-from deeplake_mmdet.errors import ConfigError
+from deeplake_mmdet.errors import ConfigError, SourceError
 from deeplake_mmdet.source.adopted import adopt, release
 from deeplake_mmdet.source.handle import SourceHandle
 
@@ -83,3 +84,12 @@ def test_bare_row_numbers_of_a_saved_view_are_refused(unpacked: Path) -> None:
     path = str(unpacked / 'history')
     with pytest.raises(ConfigError, match=f"ds_train= expected rows.*deeplake_path='{path}', deeplake_view_id='even'"):
         adopt(opened(f'{path}/.queries/even'), argument='ds_train=')
+
+
+def test_damage_is_not_read_through_an_opened_object_either(copied: Callable[[str], Path]) -> None:
+    path = copied('history')
+    view = opened(f'{path}@{FIRST}')
+    chunk = next((path / 'boxes' / 'chunks').iterdir())
+    chunk.write_bytes(chunk.read_bytes()[:-4])
+    with pytest.raises(SourceError, match=r"of tensor 'boxes' is cut"):
+        adopt(view)

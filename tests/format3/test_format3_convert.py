@@ -15,7 +15,9 @@ from deeplake import types
 
 from deeplake_mmdet.cli.main import main
 from deeplake_mmdet.convert import convert_v3
-from deeplake_mmdet.convert.format3_columns import copied_column
+from deeplake_mmdet.convert.format3 import _columns
+from deeplake_mmdet.convert.format3_columns import CopiedColumn, copied_column
+from deeplake_mmdet.convert.format3_views import _query
 from deeplake_mmdet.errors import ConversionError, SourceError
 from deeplake_mmdet.source.format3.tensors import Tensor
 from tests.format3.reading import differences, resolve
@@ -141,6 +143,64 @@ def test_a_kind_that_format_4_does_not_have_is_named(unpacked: Path) -> None:
     source = resolve(unpacked / 'history').base()
     tensor = Tensor('number', 'number', {'htype': 'video', 'dtype': 'uint8'}, np.zeros((0, 2), np.uint64), 0)
     assert copied_column(tensor, source) == "the htype 'video', for which there is no column type"
+
+
+def adapted(path: Path, htype: str, *values: Any) -> list[Any]:
+    """Samples as Deep Lake 4 reads them, in the form that the column of a copy takes."""
+    name = 'json' if htype == 'json' else 'ann/labels'
+    tensor = Tensor(name, name, {'htype': htype, 'dtype': 'uint32'}, np.zeros((0, 2), np.uint64), 0)
+    column = copied_column(tensor, resolve(path).base())
+    assert not isinstance(column, str)
+    return [column.adapt(value) for value in values]
+
+
+def test_a_json_list_keeps_its_numbers_texts_and_documents(unpacked: Path) -> None:
+    document = resolve(unpacked / 'columns').read('json', [1])[0]
+    numbers = [np.array(1.0), np.array(2.5), np.array(True), None, 'one', [np.array(-3.0)], document]
+    texts = adapted(unpacked / 'columns', 'json', numbers, np.array(3.0), np.array(False), 'text', document, None)
+    assert texts == ['[1, 2.5, true, null, "one", [-3], {"row": 1}]', '3', 'false', '"text"', '{"row": 1}', '']
+    with pytest.raises(
+        ConversionError, match=r'below 2\*\*53 in the lists of a json tensor, but got 9007199254740992.0'
+    ):
+        adapted(unpacked / 'columns', 'json', [np.array(2.0**53)])
+
+
+def test_labels_of_two_dimensions_become_one_a_box(unpacked: Path) -> None:
+    (labels,) = adapted(unpacked / 'columns', 'class_label', np.array([[2], [0], [1]], np.uint32))
+    assert (labels.dtype, labels.tolist()) == (np.uint32, [2, 0, 1])
+
+
+@pytest.mark.parametrize(
+    ('name', 'htype', 'wanted'),
+    [('ann/labels', 'class_label', 'uint32'), ('gray', 'image', 'uint8'), ('boxes_bare', 'bbox', 'float32')],
+)
+def test_a_tensor_that_never_got_a_sample_has_the_dtype_of_its_htype(
+    unpacked: Path, name: str, htype: str, wanted: str
+) -> None:
+    tensor = Tensor(name, name, {'htype': htype, 'dtype': None}, np.zeros((0, 2), np.uint64), 0)
+    column = copied_column(tensor, resolve(unpacked / 'columns').base())
+    assert f'dtype={wanted}' in str(column.type)
+
+
+def test_polygons_that_are_rounded_are_said_to_be_so(copied: COPY, tmp_path: Path) -> None:
+    path = copied('columns')
+    others = [name for name in resolve(path).tensors if name != 'polygons']
+    said = "tensor 'polygons' had polygons of float64, which format 4 rounds to float32"
+    assert said not in convert_v3(path, tmp_path / 'single', without=others).remarks
+    for meta in path.glob('**/polygons/tensor_meta.json'):
+        meta.write_text(json.dumps(json.loads(meta.read_text()) | {'dtype': 'float64'}))
+    source = resolve(path)
+    assert source.tensors['polygons'].meta['dtype'] == 'float64'
+    assert said in _columns(source, others)[1]
+
+
+def test_rows_of_a_view_are_found_whatever_letters_a_name_has(tmp_path: Path) -> None:
+    dataset = deeplake.create(str(tmp_path / 'new'))
+    dataset.add_column('boîte/ß', types.Text())
+    dataset.append({'boîte/ß': ['a', 'b', 'c']})
+    dataset.commit()
+    query = _query(np.array([0, 2]), [CopiedColumn('boîte/ß', types.Text(), '')])
+    assert list(dataset.query(query)['boîte/ß'][:]) == ['a', 'c']
 
 
 def test_a_source_that_cannot_be_read_leaves_nothing(copied: COPY, tmp_path: Path) -> None:

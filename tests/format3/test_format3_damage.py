@@ -94,6 +94,42 @@ def test_images_packed_into_one_picture_are_refused(unpacked: Path) -> None:
         resolve(unpacked / 'columns').read('packed_png', [0])
 
 
+def test_a_sample_in_several_packed_chunks_is_refused_before_anything_is_read(copied: COPY) -> None:
+    path = copied('tiled')
+    meta = path / 'images' / 'tensor_meta.json'
+    changed = {'sample_compression': None, 'chunk_compression': 'lz4'}
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | changed))
+    with pytest.raises(SourceError, match=r"'images' .*chunk_compression='lz4'.* row 1 is cut into several chunks"):
+        resolve(path).read('images', [0])
+    assert len(resolve(path).read('boxes', [0])) == 1, 'other tensors are not looked at'
+
+
+@pytest.mark.parametrize(('tensor', 'compression'), [('polygons', 'lz4'), ('matrix', 'webp')])
+def test_a_compression_that_gives_other_numbers_or_none_is_refused(copied: COPY, tensor: str, compression: str) -> None:
+    path = copied('columns')
+    for meta in path.glob(f'**/{tensor}/tensor_meta.json'):
+        meta.write_text(json.dumps(json.loads(meta.read_text()) | {'sample_compression': compression}))
+    with pytest.raises(SourceError, match=rf"'{tensor}' .*sample_compression='{compression}', which .*other numbers"):
+        resolve(path).read(tensor, [1])
+
+
+def test_binary_masks_as_png_are_refused_because_deep_lake_4_crashes_at_them(copied: COPY) -> None:
+    path = copied('columns')
+    for meta in path.glob('**/binary_mask/tensor_meta.json'):
+        meta.write_text(json.dumps(json.loads(meta.read_text()) | {'sample_compression': 'png'}))
+    with pytest.raises(SourceError, match=r"'binary_mask' .*sample_compression='png', at which .*it reads lz4\."):
+        resolve(path)
+
+
+def test_a_version_is_read_though_the_first_one_had_a_tensor_that_cannot_be(copied: COPY) -> None:
+    path = copied('history')
+    meta = path / 'images' / 'tensor_meta.json'
+    meta.write_text(json.dumps(json.loads(meta.read_text()) | {'sample_compression': 'webp'}))
+    assert len(resolve(path, deeplake_branch='dev').read('boxes', [0])) == 1
+    with pytest.raises(SourceError, match=r"'images' .*sample_compression='webp', at which"):
+        resolve(path, deeplake_commit_id='first')
+
+
 @pytest.mark.parametrize('compression', ['webp', 'bmp', 'tiff'])
 def test_a_compression_at_which_deep_lake_4_crashes_is_refused(copied: COPY, compression: str) -> None:
     path = copied('tiled') / 'images' / 'tensor_meta.json'

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from deeplake_mmdet.errors import RevisionNotFoundError, SourceError
+from deeplake_mmdet.convert import convert_v3
+from deeplake_mmdet.convert.destination import Destination
+from deeplake_mmdet.errors import ConversionError, RevisionNotFoundError, SourceError
 from deeplake_mmdet.source.handle import SourceHandle
 from tests.format3.reading import differences, resolve
 from tests.support.children import run_script
@@ -75,6 +77,25 @@ def test_damage_is_found(s3: S3Server, unpacked: Path) -> None:
     s3.client.put_object(Bucket=BUCKET, Key=key, Body=chunk.read_bytes()[:-4])
     with pytest.raises(SourceError, match=r"of tensor 'boxes' is cut"):
         opened(s3, path, deeplake_commit_id='first').read('boxes', [0])
+
+
+@pytest.mark.parametrize('where', ['/history', '/tiled', ''])
+def test_a_copy_onto_data_of_format_3_is_refused_and_leaves_it_alone(
+    s3: S3Server, unpacked: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    for name, value in s3.environment.items():
+        monkeypatch.setenv(name, value)
+    source = upload(s3, unpacked / 'history', 'format3-all/history')
+    upload(s3, unpacked / 'tiled', 'format3-all/tiled')
+    count = lambda: s3.client.list_objects_v2(Bucket=BUCKET, Prefix='format3-all')['KeyCount']  # noqa: E731
+    before = count()
+    destination = f's3://{BUCKET}/format3-all{where}'
+    with pytest.raises(ConversionError, match=r'there is one of format 3|it holds the source'):
+        convert_v3(source, destination)
+    if where:
+        with pytest.raises(ConversionError, match=r'expected no dataset to be there, but got .* one of format 3'):
+            Destination(destination)
+    assert count() == before
 
 
 def remote_key(path: str) -> str:

@@ -122,7 +122,7 @@ def test_rows_that_cannot_be_traced_are_refused(make_dataset: Callable[..., str]
 
 def test_a_query_of_another_dataset_is_refused(make_dataset: Callable[..., str]) -> None:
     other = make_dataset('other')
-    with pytest.raises(QueryError, match='cannot be traced back'):
+    with pytest.raises(ConfigError, match=r'Leave out one of them: a query without "from" is run on deeplake_path'):
         resolve(make_dataset(), deeplake_query=f'select * from "{other}" where number > 3')
 
 

@@ -20,6 +20,7 @@ from deeplake_mmdet.source.format3.tensors import Tensor
 
 _STEP = 256  # chunks at a time
 _PREFIX = 4096  # bytes of a chunk that hold most headers
+_UNPACKED = (None, 'lz4', 'png', 'jpeg')  # compressions of single samples that Deep Lake 4 takes apart
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Chunks:
         self._ancestors = history.ancestors(commit_id)
 
     def check(self, tensor: Tensor, *, unpack_images: bool = False) -> None:
-        """Refuse a tensor whose chunks are missing or cut.
+        """Refuse a tensor whose chunks are missing or cut, or compressed in a way that is read wrongly.
 
         Args:
             tensor: The tensor.
@@ -92,19 +93,34 @@ class Chunks:
         """
         if not len(tensor.chunks):
             return
-        packing = tensor.meta.get('chunk_compression')
-        if packing not in (None, 'lz4'):
-            raise SourceError(
-                f'The tensor {tensor.name!r} of {self._files.uri!r} was made with chunk_compression={packing!r}: '
-                'several samples lie in one picture, which Deep Lake 4 takes apart wrongly. Copy the dataset with Deep '
-                'Lake 3 into a tensor with sample_compression.'
-            )
+        self._refuse_compression(tensor)
         paths = self._paths(tensor)
         unpack = unpack_images or not str(tensor.meta.get('htype')).startswith('image')
         counts = np.diff(tensor.chunks[:, 1].astype(np.int64), prepend=-1)
         for start in range(0, len(paths), _STEP):
             stop = start + _STEP
             self._check_some(tensor, paths[start:stop], counts[start:stop].tolist(), unpack)
+
+    def _refuse_compression(self, tensor: Tensor) -> None:
+        """Refuse samples that Deep Lake 4 reads as something else, or as nothing."""
+        name = f'The tensor {tensor.name!r} of {self._files.uri!r}'
+        packing, single = tensor.meta.get('chunk_compression'), tensor.meta.get('sample_compression')
+        if packing not in (None, 'lz4'):
+            raise SourceError(
+                f'{name} was made with chunk_compression={packing!r}: several samples lie in one picture, which Deep '
+                'Lake 4 takes apart wrongly. Copy the dataset with Deep Lake 3 into a tensor with sample_compression.'
+            )
+        if packing and tensor.tiled:
+            raise SourceError(
+                f'{name} was made with chunk_compression={packing!r}, and the sample of row {min(tensor.tiled)} is cut '
+                'into several chunks, which Deep Lake 4 then reads as zeros or other numbers. Copy the dataset with '
+                'Deep Lake 3 into a tensor without chunk_compression.'
+            )
+        if single not in _UNPACKED or (single and tensor.meta.get('htype') == 'polygon'):
+            raise SourceError(
+                f'{name} is of htype {tensor.meta.get("htype")!r} with sample_compression={single!r}, which Deep Lake '
+                '4 reads as other numbers, or as nothing. Copy the dataset with Deep Lake 3 into a tensor without it.'
+            )
 
     def _check_some(self, tensor: Tensor, paths: Sequence[str], counts: Sequence[int], unpack: bool) -> None:
         ends: list[tuple[str, int]] = []

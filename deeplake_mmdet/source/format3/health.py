@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from deeplake_mmdet.source.format3.chunks import Chunks
 from deeplake_mmdet.source.format3.files import FIRST_COMMIT, Format3Files
 from deeplake_mmdet.source.format3.history import History
-from deeplake_mmdet.source.format3.tensors import Tensor, read_tensors
+from deeplake_mmdet.source.format3.tensors import Tensor, read_tensors, refuse_compression
 
 
 @dataclass
@@ -30,9 +30,11 @@ class Health:
         """Read what describes a version.
 
         Raises:
-            SourceError: A description is missing or damaged.
+            SourceError: A description is missing or damaged, or Deep Lake 4 crashes at the compression of a tensor.
         """
         tensors = read_tensors(files, commit_id)
+        for tensor in tensors.values():
+            refuse_compression(files, tensor)
         lengths = {tensor.length for tensor in tensors.values()}
         remarks: tuple[str, ...] = ()
         if len(lengths) > 1:

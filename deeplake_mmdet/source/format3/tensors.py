@@ -16,7 +16,7 @@ from deeplake_mmdet.source.format3.files import Format3Files, in_folder
 
 OLDEST, NEWEST = (2, 3, 5), (3,)  # what was tried: data of Hub 2.3.5 to Deep Lake 3.9.52
 # What Deep Lake 4 reads of samples that are compressed one by one, by htype.
-_COMPRESSIONS = {'image': ('jpeg', 'png'), 'segment_mask': ('lz4', 'png'), 'binary_mask': ('lz4', 'png')}
+_COMPRESSIONS = {'image': ('jpeg', 'png'), 'segment_mask': ('lz4', 'png'), 'binary_mask': ('lz4',)}
 _DESCRIPTION = 'dataset_meta.json'
 _META, _INDEX, _SEQUENCES = 'tensor_meta.json', 'chunks_index/unsharded', 'sequence_index/unsharded'
 
@@ -92,14 +92,15 @@ def read_tensors(files: Format3Files, commit_id: str) -> dict[str, Tensor]:
         raise files.damaged(path, f'describes no tensors ({error!r})') from None
     paths = [in_folder(commit_id, f'{key}/{file}') for key in visible.values() for file in (_META, _INDEX, _SEQUENCES)]
     contents = dict(zip(paths, files.find_all(paths), strict=True))
-    tensors = {name: _tensor(files, commit_id, name, key, contents) for name, key in visible.items()}
-    for tensor in tensors.values():
-        _refuse_compression(files, tensor)
-    return tensors
+    return {name: _tensor(files, commit_id, name, key, contents) for name, key in visible.items()}
 
 
-def _refuse_compression(files: Format3Files, tensor: Tensor) -> None:
-    """Refuse what ends the process as soon as Deep Lake 4 looks at the columns, whichever of them is read."""
+def refuse_compression(files: Format3Files, tensor: Tensor) -> None:
+    """Refuse what ends the process as soon as Deep Lake 4 looks at the columns, whichever of them is read.
+
+    Raises:
+        SourceError: The tensor is compressed so.
+    """
     htype, compression = str(tensor.meta.get('htype')).partition('.')[0], tensor.meta.get('sample_compression')
     readable = _COMPRESSIONS.get(htype)
     if compression is not None and readable is not None and compression not in readable:

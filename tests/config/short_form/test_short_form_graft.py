@@ -221,9 +221,7 @@ def test_what_the_same_file_says_otherwise_in_its_dataloader_is_refused(tmp_path
 def test_joined_datasets_of_different_pipelines_need_the_long_form():
     base = "_base_ = 'mmdet::soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py'\n"
     config = Config.fromstring(base + "data = dict(train=dict(deeplake_path='a'))", '.py')
-    with pytest.raises(
-        ConfigError, match=r'train_dataloader.dataset.datasets joins datasets that differ in'
-    ):
+    with pytest.raises(ConfigError, match=r'train_dataloader.dataset.datasets joins datasets that differ in'):
         expand(config)
 
 
