@@ -8,6 +8,7 @@ import os
 from typing import Any
 
 from deeplake_mmdet.cli.arguments import add_common, load_config
+from deeplake_mmdet.engine.launch import end_rank
 from deeplake_mmdet.engine.prepare import prepare
 from deeplake_mmdet.engine.runner import build_runner
 from deeplake_mmdet.errors import ConfigError
@@ -73,4 +74,5 @@ def run(args: argparse.Namespace) -> dict[str, float]:
 
 def main(argv: list[str] | None = None) -> int:
     run(parse(argv))
+    end_rank()
     return 0

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from deeplake_mmdet.cli.arguments import add_common, load_config
+from deeplake_mmdet.engine.launch import end_rank
 from deeplake_mmdet.engine.prepare import leave_out_validation, prepare
 from deeplake_mmdet.engine.runner import build_runner
 from deeplake_mmdet.errors import ConfigError
@@ -56,4 +57,5 @@ def main(argv: list[str] | None = None) -> int:
     notes += prepare(config, ('train',) if args.no_validate else ('train', 'val'), args.cfg_options)
     apply_arguments(config, args)
     build_runner(config, notes).train()
+    end_rank()
     return 0

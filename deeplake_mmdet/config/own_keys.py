@@ -35,6 +35,20 @@ def own_values(filename: str | None) -> dict[str, Any]:
     return values
 
 
+def inherits(filename: str | None) -> bool:
+    """Whether a config file has bases, by ``_base_`` or by imports; one that has none says everything itself."""
+    tree = parsed(filename)
+    assigned = {
+        t.id for node in tree.body if isinstance(node, ast.Assign) for t in node.targets if isinstance(t, ast.Name)
+    }
+    return '_base_' in assigned or inherits_by_imports(tree)
+
+
+def inherits_by_imports(tree: ast.Module) -> bool:
+    """Whether a config file has MMEngine's ``with read_base():``."""
+    return any('read_base' in ast.dump(node) for node in tree.body if isinstance(node, ast.With))
+
+
 def parsed(filename: str | None) -> ast.Module:
     """The syntax tree of a config file; an empty one if there is no such file."""
     if not filename or not filename.endswith('.py') or not os.path.isfile(filename):

@@ -23,3 +23,23 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 
     def __init__(self, module: Any, device_ids: Any = None, **kwargs: Any) -> None:
         super().__init__(module=revert_sync_batchnorm(module), **kwargs)
+
+
+def wrapper_without_gpu(config: Any) -> dict[str, Any] | None:
+    """The wrapper of a run's model on CPUs, in the form of ``model_wrapper_cfg``.
+
+    The config itself, which is kept with the run, goes on to name what works on GPUs too.
+
+    Args:
+        config: The run's config.
+
+    Returns:
+        The settings that MMEngine would use, with our wrapper; the config's own if it asks for another wrapper.
+    """
+    given = config.get('model_wrapper_cfg')
+    if given is None:
+        unused = config.get('find_unused_parameters', False)
+        given = {'broadcast_buffers': False, 'find_unused_parameters': unused}
+    elif given.get('type', 'MMDistributedDataParallel') != 'MMDistributedDataParallel':
+        return given
+    return {**given, 'type': 'CPUDistributedDataParallel'}

@@ -10,6 +10,7 @@ from typing import Any
 from deeplake_mmdet.annotations.labels import class_names
 from deeplake_mmdet.config.dataset_spec import DATASET_KEYS, FILE_KEYS, DatasetSpec
 from deeplake_mmdet.config.dicts import type_name
+from deeplake_mmdet.config.location import OPENED
 from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError
 from deeplake_mmdet.source.columns import map_columns
 from deeplake_mmdet.source.handle import SourceHandle
@@ -41,6 +42,23 @@ def find_datasets(config: MutableMapping[str, Any], splits: tuple[str, ...]) -> 
         loader = config.get(f'{split}_dataloader')
         if loader:
             yield from _walk(f'{split}_dataloader', loader)
+
+
+def refuse_opened(key: str, name: str | None) -> None:
+    """Refuse an object that one process has open, where several processes would have to read it.
+
+    Args:
+        key: Where the dataset stands.
+        name: Its path, or its view as a `Revision` names it.
+
+    Raises:
+        ConfigError: It is such an object.
+    """
+    if (name or '').startswith(f'{OPENED}://'):
+        raise ConfigError(
+            f'{key} is an opened dataset that other processes cannot open again. Save it as a view with '
+            ".tag('name'), and open that one."
+        )
 
 
 def _walk(key: str, node: Any) -> Iterator[tuple[str, Any]]:

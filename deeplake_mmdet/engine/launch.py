@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
-from deeplake_mmdet.config.location import OPENED
-from deeplake_mmdet.engine.datasets_in_config import SPLITS, find_datasets
-from deeplake_mmdet.errors import ConfigError
+from deeplake_mmdet import errors
+from deeplake_mmdet.engine.datasets_in_config import SPLITS, find_datasets, refuse_opened
+from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError
 
 
 def joined() -> bool:
@@ -16,20 +19,43 @@ def joined() -> bool:
     return 'RANK' in os.environ and 'WORLD_SIZE' in os.environ
 
 
-def processes_asked_for(distributed: bool | int, config: Any) -> int:
-    """How many processes to start.
+def check_alone(distributed: bool) -> None:
+    """Refuse a training by itself in each of several processes: they would write the same files at once.
+
+    Args:
+        distributed: Whether this process trains together with the others.
+
+    Raises:
+        ConfigError: It does not, and there are others.
+    """
+    if not distributed and joined() and int(os.environ['WORLD_SIZE']) > 1:
+        raise ConfigError(
+            f'This process is one of {os.environ["WORLD_SIZE"]} that torchrun, or its like, started, and would train '
+            'by itself and write what the others write. Pass distributed=True (tools/train.py: --launcher pytorch).'
+        )
+
+
+def processes_to_start(distributed: bool | int, config: Any) -> int:
+    """How many processes to start; 0 to stay in this one, which may be one of several.
 
     Args:
         distributed: True for one a GPU, or a number.
-        config: May list GPUs as ``gpu_ids``.
+        config: May list GPUs as ``gpu_ids``. If this process is one of several, it is told to join them.
 
     Raises:
-        ConfigError: There is no GPU, and no number is given.
+        ConfigError: It is no number, or there is no GPU and no number is given.
     """
     import torch
 
+    if not isinstance(distributed, int) or distributed < 0:
+        raise ConfigError(f'distributed expected True, False or a number of processes, but got {distributed!r}.')
+    if not distributed:
+        return 0
+    if joined():
+        config.launcher = 'pytorch'
+        return 0
     if distributed is not True:
-        return int(distributed)
+        return distributed
     number = len(config.get('gpu_ids') or ()) or torch.cuda.device_count()
     if not number:
         raise ConfigError(
@@ -51,15 +77,19 @@ def run_on_ranks(processes: int, function: Callable[..., Any], arguments: tuple[
         What it returns in rank 0.
 
     Raises:
-        ConfigError: The config names a dataset that only this process has.
-        torch.distributed.elastic.multiprocessing.errors.ChildFailedError: A process failed; it holds the traceback.
+        ConfigError: The config names a dataset that only this process has; or this process is itself being started.
+        DeepLakeMMDetError: What the process that failed first raised.
+        torch.distributed.elastic.multiprocessing.errors.ChildFailedError: A process failed otherwise; it holds the
+            traceback.
     """
+    if getattr(multiprocessing.current_process(), '_inheriting', False):
+        raise ConfigError(
+            'distributed= starts processes that run your script from its beginning, so it would start them without '
+            "end. Put what the script does under if __name__ == '__main__':"
+        )
     for key, node in find_datasets(arguments[0], SPLITS):
-        if str(node.get('deeplake_path')).startswith(f'{OPENED}://'):
-            raise ConfigError(
-                f'{key} is an opened dataset that other processes cannot open again. Save it as a view with '
-                ".tag('name'), and open that one."
-            )
+        refuse_opened(key, str(node.get('deeplake_path')))
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     launch = LaunchConfig(
@@ -71,24 +101,58 @@ def run_on_ranks(processes: int, function: Callable[..., Any], arguments: tuple[
         max_restarts=0,
         start_method='spawn',
     )
-    return elastic_launch(launch, function)(*arguments)[0]
+    try:
+        return elastic_launch(launch, function)(*arguments)[0]
+    except ChildFailedError as failure:
+        raise _own_error(failure) or failure from None
 
 
-def join_without_gpu(config: Any) -> None:
+def _own_error(failure: Any) -> DeepLakeMMDetError | None:
+    """The error of ours that the first process to fail recorded, as ``name: message``."""
+    recorded = failure.get_first_failure()[1].error_file_data['message']
+    if not isinstance(recorded, dict):  # nothing was recorded: a signal, or an exit
+        return None
+    name, _, message = recorded['message'].partition(': ')
+    kind = getattr(errors, name, None)
+    ours = isinstance(kind, type) and issubclass(kind, DeepLakeMMDetError)
+    return kind(message) if ours else None  # type: ignore[misc]
+
+
+def join_without_gpu(config: Any) -> bool:
     """Let ranks train on CPUs: MMEngine itself would ask for a CUDA device.
 
     Args:
-        config: The run's config; changed in place.
+        config: The run's config.
+
+    Returns:
+        Whether this process is such a rank.
     """
     import torch
     import torch.distributed as dist
 
     if config.get('launcher', 'none') == 'none' or torch.cuda.is_available() or not joined():
-        return
-    import deeplake_mmdet.engine.cpu_parallel  # noqa: F401  (registers the wrapper)
-
+        return False
     if not dist.is_initialized():
         dist.init_process_group('gloo')
-    wrapper = dict(config.get('model_wrapper_cfg') or {})
-    if wrapper.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
-        config['model_wrapper_cfg'] = {**wrapper, 'type': 'CPUDistributedDataParallel'}
+        atexit.register(_leave)  # gloo's threads, left running, would abort the interpreter at its end
+    return True
+
+
+def end_rank() -> None:
+    """End this process, if it is one of several, without the interpreter's last steps.
+
+    Deep Lake's and gloo's threads outlive them now and then and abort the process, which torchrun would take for a
+    failure. Whatever is registered to run at exit is run.
+    """
+    if joined():
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
+def _leave() -> None:
+    import torch.distributed as dist
+
+    if dist.is_initialized():
+        dist.destroy_process_group()

@@ -58,8 +58,15 @@ def take_over(model: Any, config: Any, original: Mapping[str, Any]) -> None:
         original: ``model`` of the config that the module was built from.
 
     Raises:
-        ConfigError: A head has another number of classes than the dataset.
+        ConfigError: A head has another number of classes than the dataset, or the module is wrapped.
     """
+    from mmengine.model import is_model_wrapper
+
+    if is_model_wrapper(model):
+        raise ConfigError(
+            f'model expected a detector as build_detector gives it, but got one in a {type(model).__name__}. Pass it '
+            'as it was before it was wrapped; distributed=True wraps it.'
+        )
     for key, node, name in head_keys(config.get('model', {})):
         path = key.rpartition('.')[0].removeprefix('model').lstrip('.')
         number = getattr(_submodule(model, path), name, node[name])

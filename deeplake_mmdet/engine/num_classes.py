@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, MutableMapping
 from typing import Any
 
-from deeplake_mmdet.config.own_keys import own_values, parsed
+from deeplake_mmdet.config.own_keys import inherits_by_imports, own_values, parsed
 from deeplake_mmdet.config.upgrade.bases import read_config
 from deeplake_mmdet.config.upgrade.notes import Notes
 from deeplake_mmdet.errors import ConfigError
@@ -88,7 +88,7 @@ def inherited_numbers(filename: str | None) -> dict[str, int] | None:
     if not filename or not os.path.isfile(filename):
         return None
     tree = parsed(filename)
-    if any('read_base' in ast.dump(node) for node in tree.body if isinstance(node, ast.With)):
+    if inherits_by_imports(tree):
         return None
     bases = _bases(tree, filename)
     if not bases:

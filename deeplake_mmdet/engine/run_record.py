@@ -8,6 +8,8 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from deeplake_mmdet.engine.checkpoint_classes import bare
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -31,7 +33,7 @@ class TrainResult:
 
 
 class RunRecord(Hook):
-    """Keeps the last metrics, and writes the caller's facts into every checkpoint.
+    """Keeps the last metrics, writes the caller's facts into every checkpoint, and the classes onto the model.
 
     Args:
         meta: The facts.
@@ -46,6 +48,10 @@ class RunRecord(Hook):
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         checkpoint['meta'] = {**self._meta, **checkpoint.get('meta', {})}
+
+    def after_train(self, runner: Any) -> None:
+        """Leave on the model what it was trained on, where MMDetection's `init_detector` leaves it."""
+        bare(runner.model).dataset_meta = runner.train_dataloader.dataset.metainfo
 
     def result(self, runner: Any) -> TrainResult:
         """The outcome, once the runner is done."""

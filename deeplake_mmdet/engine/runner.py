@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
+from deeplake_mmdet.engine.agreement import RanksAgree
+from deeplake_mmdet.engine.checkpoint_classes import CheckpointClasses
 from deeplake_mmdet.engine.checkpoints import register_loaders
-from deeplake_mmdet.engine.launch import join_without_gpu
+from deeplake_mmdet.engine.cpu_parallel import wrapper_without_gpu
+from deeplake_mmdet.engine.launch import check_alone, join_without_gpu
+from deeplake_mmdet.engine.same_buffers import SameBuffers
 from deeplake_mmdet.engine.ssd_head import let_ssd_predict
+from deeplake_mmdet.errors import ConfigError
 
 
 def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, timestamp: str | None = None) -> Any:
@@ -21,6 +27,9 @@ def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, t
 
     Returns:
         An `mmengine.runner.Runner`, or what ``runner_type`` names.
+
+    Raises:
+        ConfigError: `timestamp` is no name of a folder.
     """
     from mmdet.registry import RUNNERS
     from mmdet.utils import setup_cache_size_limit_of_dynamo
@@ -28,19 +37,40 @@ def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, t
 
     import deeplake_mmdet  # noqa: F401  (registers our modules where a config forgot custom_imports)
 
+    _check_timestamp(timestamp)
     setup_cache_size_limit_of_dynamo()
     register_loaders()
-    join_without_gpu(config)
+    on_cpu = join_without_gpu(config)
     kind = RUNNERS.get(config.runner_type) if 'runner_type' in config else Runner
-    runner = _adapted(kind, model, timestamp).from_cfg(config)
+    runner = _adapted(kind, model, timestamp, on_cpu).from_cfg(config)
     let_ssd_predict(runner.model)
+    runner.register_hook(RanksAgree(), priority='VERY_HIGH')
+    runner.register_hook(CheckpointClasses(bool(config.get('resume'))), priority='VERY_HIGH')
+    if on_cpu:
+        runner.register_hook(SameBuffers(), priority='VERY_LOW')
     for note in notes:
         runner.logger.info(note)
     return runner
 
 
-def _adapted(kind: Any, model: Any, timestamp: str | None) -> Any:
-    """A Runner class with a visualizer of its own, that takes over a module as it is, and a given timestamp."""
+def _check_timestamp(timestamp: Any) -> None:
+    named = isinstance(timestamp, str) and timestamp not in ('', '.', '..')
+    if timestamp is not None and (not named or os.path.basename(timestamp) != timestamp):
+        raise ConfigError(
+            f"timestamp expected the name of a folder, such as '20240131_120000', but got {timestamp!r}. "
+            'Give the path of its parent as cfg.work_dir.'
+        )
+
+
+def _adapted(kind: Any, model: Any, timestamp: str | None, on_cpu: bool) -> Any:
+    """A Runner class with a visualizer of its own, that takes over a module as it is, and a given timestamp.
+
+    Args:
+        kind: The class to adapt.
+        model: The module, or None.
+        timestamp: The timestamp, or None.
+        on_cpu: Whether this process is one of several ranks without a GPU.
+    """
 
     class AdaptedRunner(kind):
         def build_model(self, config: Any) -> Any:
@@ -49,6 +79,13 @@ def _adapted(kind: Any, model: Any, timestamp: str | None) -> Any:
         def _init_model_weights(self) -> None:
             if model is None:
                 super()._init_model_weights()
+
+        def wrap_model(self, model_wrapper_cfg: Any, model: Any) -> Any:
+            return super().wrap_model(wrapper_without_gpu(self.cfg) if on_cpu else model_wrapper_cfg, model)
+
+        def train(self) -> Any:
+            check_alone(self.distributed)
+            return super().train()
 
         def setup_env(self, env_cfg: dict[str, Any]) -> None:
             super().setup_env(env_cfg)

@@ -9,7 +9,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from deeplake_mmdet.engine.given_data import put_data, release_data
 from deeplake_mmdet.engine.inputs import copied, put_model
-from deeplake_mmdet.engine.launch import joined, processes_asked_for, run_on_ranks
+from deeplake_mmdet.engine.launch import processes_to_start, run_on_ranks
 from deeplake_mmdet.engine.model import take_over
 from deeplake_mmdet.engine.prepare import leave_out_validation, prepare
 from deeplake_mmdet.engine.run_record import RunRecord, TrainResult
@@ -77,10 +77,8 @@ def train_detector(
         take_over(module, config, original)
     arguments = (config, module, notes, timestamp, dict(meta or {}))
     try:
-        if distributed and not joined():
-            return run_on_ranks(processes_asked_for(distributed, config), train_on_rank, arguments)
-        if distributed:
-            config.launcher = 'pytorch'
+        if processes := processes_to_start(distributed, config):
+            return run_on_ranks(processes, train_on_rank, arguments)
         return _train(*arguments)
     finally:
         release_data(config)

@@ -13,6 +13,7 @@ from mmengine.config import Config
 
 import deeplake_mmdet
 from deeplake_mmdet.errors import ConfigError
+from tests.support.rank_log import img_ids_of_ranks
 from tests.support.tiny import write_tiny
 
 BASE = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
@@ -56,6 +57,19 @@ def config(tmp_path, path, text='') -> Config:
     config.work_dir = str(tmp_path / 'work')
     config.log_level = 'WARNING'
     return config
+
+
+def learnable(tmp_path) -> Config:
+    """A run of a few seconds whose metrics are not zero: one large box in the same place of every image."""
+    boxes, labels = [[[2, 2, 34, 34]]] * 6, [[i % 2] for i in range(6)]
+    cfg = config(tmp_path, write_tiny(tmp_path / 'large', boxes=boxes, labels=labels))
+    load, *rest = cfg.data.val.pipeline
+    annotations = dict(type='LoadAnnotations', with_bbox=True)
+    cfg.data.train.pipeline = [load, annotations, *(step for step in rest if step['type'] != 'LoadAnnotations')]
+    cfg.train_cfg.max_epochs = cfg.train_cfg.val_interval = 8
+    cfg.optim_wrapper.optimizer.update(lr=0.02, weight_decay=0)
+    cfg.param_scheduler = None
+    return cfg
 
 
 def scalars(work_dir: str) -> str:
@@ -170,11 +184,15 @@ def test_a_config_of_another_kind_is_refused():
         deeplake_mmdet.train_detector(None, 'config.py')
 
 
-def test_a_trained_checkpoint_is_evaluated_to_the_numbers_of_its_last_validation(cfg):
+def test_a_trained_checkpoint_is_evaluated_to_the_numbers_of_its_last_validation(tmp_path):
+    cfg = learnable(tmp_path)
     result = deeplake_mmdet.train_detector(cfg.model, cfg)
+    assert result.metrics['coco/bbox_mAP'] > 0.1
     metrics = deeplake_mmdet.test_detector(cfg.model, cfg, checkpoint=result.checkpoint)
     assert metrics == result.metrics
     assert deeplake_mmdet.test_detector(result.runner.model, cfg) == result.metrics
+    cfg.model.bbox_head.num_classes = 2
+    assert deeplake_mmdet.test_detector(deeplake_mmdet.build_detector(cfg.model), cfg) != result.metrics
 
 
 def test_evaluating_a_model_without_weights_is_refused(cfg):
@@ -184,12 +202,39 @@ def test_evaluating_a_model_without_weights_is_refused(cfg):
 
 @pytest.mark.documents('train_detector(distributed)')
 def test_two_processes_without_a_gpu_train_on_different_halves(cfg):
+    cfg.custom_hooks = [dict(type='tests.support.rank_log.RankLog')]
     result = deeplake_mmdet.train_detector(cfg.model, cfg, distributed=2)
     assert result.runner is None
     assert Path(result.checkpoint).name == 'epoch_1.pth'
     checkpoint = torch.load(result.checkpoint, weights_only=False)
     assert checkpoint['meta']['iter'] == 2  # six images, two processes, batches of two
     assert 'coco/bbox_mAP' in result.metrics
+    halves = img_ids_of_ranks(result.work_dir)
+    assert [len(half) for half in halves] == [3, 3]
+    assert sorted(halves[0] + halves[1]) == list(range(6))
+
+
+@pytest.mark.parametrize('number', ['2', -1, 2.0, None])
+def test_a_wrong_number_of_processes_is_refused(cfg, number):
+    with pytest.raises(ConfigError, match=r'distributed expected True, False or a number of processes, but got'):
+        deeplake_mmdet.train_detector(cfg.model, cfg, distributed=number)
+
+
+@pytest.mark.parametrize('timestamp', ['a/b', '..', '', 7])
+def test_a_timestamp_that_is_no_name_of_a_folder_is_refused(cfg, timestamp):
+    with pytest.raises(ConfigError, match=r'timestamp expected the name of a folder'):
+        deeplake_mmdet.train_detector(cfg.model, cfg, timestamp=timestamp)
+
+
+def test_a_wrapped_module_is_refused(cfg):
+    from mmengine.model import MMDistributedDataParallel
+
+    cfg.model.bbox_head.num_classes = 2
+    wrapped = MMDistributedDataParallel.__new__(MMDistributedDataParallel)
+    torch.nn.Module.__init__(wrapped)
+    wrapped.module = deeplake_mmdet.build_detector(cfg.model)
+    with pytest.raises(ConfigError, match=r'got one in a MMDistributedDataParallel. Pass it as it was before'):
+        deeplake_mmdet.train_detector(wrapped, cfg)
 
 
 def test_all_gpus_are_asked_for_where_there_are_none(cfg, monkeypatch):
@@ -233,7 +278,7 @@ def test_only_training_shuffles(path, mode, shuffled):
     [
         (dict(mode='eval'), r"build_dataloader\(mode=\) expected 'train', 'val' or 'test', but got 'eval'"),
         (dict(batchsize=2), r"build_dataloader.batchsize is no key .* 'batch_size'\?"),
-        (dict(dataset=7), r'dataset'),
+        (dict(dataset=7), r'build_dataloader\(dataset=\) expected an opened Deep Lake .* got an object of type int'),
     ],
 )
 def test_bad_arguments_of_the_dataloader_are_refused(path, arguments, message):

@@ -12,7 +12,7 @@ from typing import Any
 
 from deeplake_mmdet.config.dataset_spec import DATASET_KEYS, LOADER_TYPES
 from deeplake_mmdet.config.dicts import type_name, unknown_key
-from deeplake_mmdet.config.own_keys import own_values
+from deeplake_mmdet.config.own_keys import inherits, own_values
 from deeplake_mmdet.config.short_form import contradictions
 from deeplake_mmdet.config.short_form.evaluation import Evaluation, apply_evaluation, evaluator_of, read_evaluation
 from deeplake_mmdet.config.short_form.graft import graft, is_deep_lake, leaves
@@ -43,7 +43,7 @@ def expand(config: Any, filename: str | None = None) -> list[str]:
     evaluation = read_evaluation(config)
     loader_type = _loader_type(config.get('deeplake_dataloader_type'))
     requests = read_section(config.get('data') or {}, loader_type)
-    own = own_values(filename)
+    own = own_values(filename) if inherits(filename) else {}  # a dumped config holds what its bases said
     if 'val' in requests and 'test' not in requests and not _names_deep_lake(config, 'test'):
         requests['test'] = _val_as_test(requests['val'], own)
     _refuse(

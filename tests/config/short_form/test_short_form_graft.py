@@ -277,3 +277,11 @@ data = dict(train=[dict(deeplake_path='a'), dict(deeplake_path='b')])
 def test_deleting_what_a_parent_says_is_understood_without_a_parent():
     config = expanded(RTMDET, "data = dict(train=dict(_delete_=True, deeplake_path='a'))")
     assert config.train_dataloader.dataset.deeplake_path == 'a'
+
+
+def test_a_config_that_was_dumped_with_what_its_bases_said_is_no_contradiction(tmp_path):
+    text = "data = dict(samples_per_gpu=4, train=dict(deeplake_path='a'))"
+    config_of(RTMDET, text).dump(tmp_path / 'dump.py')
+    config = Config.fromfile(tmp_path / 'dump.py')
+    expand(config, str(tmp_path / 'dump.py'))
+    assert config.train_dataloader == expanded(RTMDET, text).train_dataloader
