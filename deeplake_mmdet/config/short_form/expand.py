@@ -46,6 +46,8 @@ def expand(config: Any, filename: str | None = None) -> list[str]:
     own = own_values(filename) if inherits(filename) else {}  # a dumped config holds what its bases said
     if 'val' in requests and 'test' not in requests and not _names_deep_lake(config, 'test'):
         requests['test'] = _val_as_test(requests['val'], own)
+        if not any(key.startswith('test_dataloader.') for key in own):  # the base's own may read in another way
+            config['test_dataloader'] = copy.deepcopy(config.get('val_dataloader'))
     _refuse(
         [line for request in requests.values() for line in contradictions.of_split(request, own)]
         + list(contradictions.of_evaluation(evaluation, own))

@@ -285,3 +285,10 @@ def test_a_config_that_was_dumped_with_what_its_bases_said_is_no_contradiction(t
     config = Config.fromfile(tmp_path / 'dump.py')
     expand(config, str(tmp_path / 'dump.py'))
     assert config.train_dataloader == expanded(RTMDET, text).train_dataloader
+
+
+def test_what_the_command_line_says_of_the_validation_loader_holds_for_the_test_loader():
+    config = config_of(RTMDET, "data = dict(val=dict(deeplake_path='a'))")
+    config.merge_from_dict({'val_dataloader.dataset.pipeline.1.scale': (64, 64)})
+    expand(config)
+    assert config.test_dataloader.dataset.pipeline[1].scale == (64, 64)
