@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 from mmdet.evaluation.metrics import VOCMetric
 from mmdet.registry import METRICS
+from mmengine.logging import MMLogger
 
 from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
+from deeplake_mmdet.metrics.average_precision import mean_average_precision
 from deeplake_mmdet.metrics.evaluated_dataset import check_images_are_its_own, evaluated_dataset, images_of
 from deeplake_mmdet.metrics.recall import recalls
 
@@ -81,7 +83,7 @@ class DeepLakeVOCMetric(VOCMetric):
         images = images_of(self, dataset, [img_id for img_id, _ in results])
         truths = [_truth(dataset, image) for image in images]
         if self.metric == 'mAP':
-            return super().compute_metrics([(truth, found) for truth, (_, found) in zip(truths, results, strict=True)])
+            return self._precision(dataset.index.classes, truths, [found for _, found in results])
         boxes = [truth['bboxes'] for truth in truths]
         found = recalls(boxes, [np.concatenate(found) for _, found in results], self.proposal_nums, self.iou_thrs)
         names = [(number, iou) for number in self.proposal_nums for iou in self.iou_thrs]
@@ -89,6 +91,16 @@ class DeepLakeVOCMetric(VOCMetric):
         if len(self.iou_thrs) > 1:
             measured |= {f'AR@{n}': row.mean() for n, row in zip(self.proposal_nums, found, strict=True)}
         return {name: float(value) for name, value in measured.items()}
+
+    def _precision(
+        self, classes: Sequence[str], truths: list[dict[str, np.ndarray]], found: list[list[np.ndarray]]
+    ) -> dict[str, float]:
+        logger = MMLogger.get_current_instance()
+        means = [
+            mean_average_precision(found, truths, classes, iou, self.eval_mode, logger=logger) for iou in self.iou_thrs
+        ]
+        at = {f'AP{int(iou * 100):02d}': round(mean, 3) for iou, mean in zip(self.iou_thrs, means, strict=True)}
+        return {'mAP': sum(means) / len(means), **at}
 
 
 def _truth(dataset: DeepLakeDataset, image: int) -> dict[str, np.ndarray]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from multiprocessing.pool import ThreadPool
+
 import numpy as np
 import pytest
 import torch
-from mmdet.evaluation.functional import eval_recalls
+from mmdet.evaluation.functional import eval_recalls, mean_ap
 from mmdet.evaluation.metrics import VOCMetric
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -79,7 +81,8 @@ def evaluate(metric, dataset: DeepLakeDataset, found: list[dict]) -> dict:
         dict(iou_thrs=[0.5, 0.75], eval_mode='11points'),
     ],
 )
-def test_the_numbers_are_those_of_mmdetection_on_the_same_annotations(tmp_path, options):
+def test_the_numbers_are_those_of_mmdetection_on_the_same_annotations(tmp_path, monkeypatch, options):
+    monkeypatch.setattr(mean_ap, 'Pool', ThreadPool)  # it forks, which beside an open dataset can wait for ever
     dataset = write(tmp_path / 'ds')
     found = samples(dataset)
     ours = evaluate(DeepLakeVOCMetric(**options), dataset, found)
