@@ -96,6 +96,8 @@ def test_a_model_config_is_built_for_the_classes_of_the_dataset_and_trained(cfg)
 def test_a_module_is_trained_with_the_weights_that_it_has(cfg):
     cfg.model.bbox_head.num_classes = 2
     model = deeplake_mmdet.build_detector(cfg.model)
+    for module in model.modules():
+        module._is_init = False  # as of a model that was built and loaded without MMEngine's initialisation
     for parameter in model.parameters():
         torch.nn.init.constant_(parameter, 0.01)
     cfg.optim_wrapper.optimizer.lr = 0.0

@@ -211,41 +211,7 @@ def test_a_translation_is_complete_after_one_run(name: str) -> None:
     assert config.to_dict() == before
 
 
-DOCUMENTED = """
-img_norm_cfg = dict(mean=[0, 0, 0], std=[255., 255., 255.], to_rgb=True)
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Expand', mean=img_norm_cfg['mean'], to_rgb=img_norm_cfg['to_rgb'], ratio_range=(1, 2)),
-    dict(type='Resize', img_scale=[(320, 320), (416, 416)], keep_ratio=True),
-    dict(type='RandomFlip', flip_ratio=0.0),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='Normalize', **img_norm_cfg),
-    dict(type='Pad', size_divisor=32),
-    dict(type='DefaultFormatBundle'),
-    dict(type='Collect', keys=['img', 'gt_bboxes', 'gt_labels']),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='MultiScaleFlipAug',
-        img_scale=(416, 416),
-        flip=False,
-        transforms=[
-            dict(type='Resize', keep_ratio=True),
-            dict(type='RandomFlip', flip_ratio=0.0),
-            dict(type='Normalize', **img_norm_cfg),
-            dict(type='Pad', size_divisor=32),
-            dict(type='ImageToTensor', keys=['img']),
-            dict(type='Collect', keys=['img']),
-        ],
-    ),
-]
-data = dict(
-    train=dict(pipeline=train_pipeline, deeplake_path='a', deeplake_dataloader=dict(batch_size=4)),
-    val=dict(pipeline=test_pipeline, deeplake_path='b'),
-)
-"""
+DOCUMENTED = Path(__file__).parents[2] / 'integration' / 'documented_config.py'
 DOCUMENTED_TRAIN = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
@@ -263,7 +229,9 @@ def test_the_config_of_deep_lakes_documentation_over_either_base(tmp_path: Path,
     if old_base:
         base = str(tmp_path / 'base.py')
         old_config(MODELS['yolo/yolov3_d53_8xb8-ms-416-273e_coco']).dump(base)
-    (tmp_path / 'mine.py').write_text(f'_base_ = {base!r}\n{DOCUMENTED}')
+    lines = DOCUMENTED.read_text().splitlines()
+    lines = [f'_base_ = {base!r}' if line.startswith('_base_') else line for line in lines]
+    (tmp_path / 'mine.py').write_text('\n'.join(lines))
     config = Config.fromfile(tmp_path / 'mine.py')
     upgrade(config)
     if old_base:
@@ -276,9 +244,8 @@ def test_the_config_of_deep_lakes_documentation_over_either_base(tmp_path: Path,
     assert without_file_clients(validated) == without_file_clients(expected.test_pipeline)
     assert config.test_pipeline == validated
     assert preprocessor(config) == preprocessor(expected)
-    assert config.data.train.deeplake_path == 'a'
-    assert config.data.train.deeplake_dataloader == dict(batch_size=4)
-    assert config.data.val.deeplake_path == 'b'
+    assert (config.data.train.deeplake_path, config.data.val.deeplake_path) == ('TRAIN_PATH', 'VAL_PATH')
+    assert config.data.train.deeplake_dataloader == dict(shuffle=True, batch_size=4, num_workers=8)
 
 
 def test_all_problems_of_a_config_are_raised_at_once() -> None:
