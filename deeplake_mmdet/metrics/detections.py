@@ -1,0 +1,170 @@
+"""What a detector found, as flat arrays: this is what is kept of a batch, gathered across ranks and evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deeplake_mmdet.datasets.image_uri import parse_uri
+from deeplake_mmdet.errors import AnnotationError
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The detections of N images, D in all.
+
+    Attributes:
+        img_ids: Image ids, N integers or texts.
+        sources: Key of the dataset that each image came from, N; '' where it is not known.
+        offsets: First detection of each image, int64 (N + 1,).
+        boxes: xyxy in pixels of the original image, float32 (D, 4).
+        scores: float32 (D,).
+        labels: Positions in the classes of the run, int64 (D,).
+        mask_scores: Scores of the masks, float32 (D,); those of the boxes unless the detector has others.
+        sizes: Height and width of each image's masks, int64 (N, 2); zeros where there are none.
+        counts: Compressed run lengths of each mask as COCO writes them, D, or None where masks were not predicted.
+    """
+
+    img_ids: list[Any]
+    sources: list[str]
+    offsets: np.ndarray
+    boxes: np.ndarray
+    scores: np.ndarray
+    labels: np.ndarray
+    mask_scores: np.ndarray
+    sizes: np.ndarray
+    counts: list[bytes] | None = None
+
+    def __len__(self) -> int:
+        return len(self.img_ids)
+
+    @property
+    def image_of(self) -> np.ndarray:
+        """Image of each detection, int64 (D,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @property
+    def boxes_xywh(self) -> np.ndarray:
+        """Boxes as left, top, width, height, float64 (D, 4)."""
+        boxes = self.boxes.astype(np.float64)
+        return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+    @property
+    def segmentations(self) -> list[dict[str, Any]]:
+        """The masks as COCO run lengths ``{'size': [height, width], 'counts': bytes}``, D.
+
+        Raises:
+            AnnotationError: No masks were predicted.
+        """
+        if self.counts is None:
+            raise AnnotationError(
+                "The metric 'segm' expected predicted masks, but the predictions have none. Use a detector with a mask "
+                "head, or leave 'segm' out of the evaluator's metric."
+            )
+        sizes = self.sizes[self.image_of].tolist()
+        return [{'size': size, 'counts': counts} for size, counts in zip(sizes, self.counts, strict=True)]
+
+    def of_image(self, image: int) -> slice:
+        """The detections of one image."""
+        return slice(int(self.offsets[image]), int(self.offsets[image + 1]))
+
+    def take(self, images: Sequence[int] | np.ndarray) -> Detections:
+        """The detections of some images, in the order of `images`."""
+        lengths = np.diff(self.offsets)[images]
+        offsets = _offsets(lengths)
+        places = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][images] - offsets[:-1], lengths)
+        return Detections(
+            img_ids=[self.img_ids[image] for image in images],
+            sources=[self.sources[image] for image in images],
+            offsets=offsets,
+            boxes=self.boxes[places],
+            scores=self.scores[places],
+            labels=self.labels[places],
+            mask_scores=self.mask_scores[places],
+            sizes=self.sizes[images],
+            counts=None if self.counts is None else [self.counts[place] for place in places.tolist()],
+        )
+
+    @classmethod
+    def join(cls, parts: Sequence[Detections]) -> Detections:
+        """Several after one another."""
+        parts = [part for part in parts if len(part)]
+        lengths = np.concatenate([np.diff(part.offsets) for part in parts] or [np.zeros(0, np.int64)])
+        masked = [part.counts for part in parts if part.counts is not None]
+        return cls(
+            img_ids=[img_id for part in parts for img_id in part.img_ids],
+            sources=[source for part in parts for source in part.sources],
+            offsets=_offsets(lengths),
+            boxes=_joined([part.boxes for part in parts], np.float32, (4,)),
+            scores=_joined([part.scores for part in parts], np.float32),
+            labels=_joined([part.labels for part in parts], np.int64),
+            mask_scores=_joined([part.mask_scores for part in parts], np.float32),
+            sizes=_joined([part.sizes for part in parts], np.int64, (2,)),
+            counts=[count for counts in masked for count in counts] if parts and len(masked) == len(parts) else None,
+        )
+
+    @classmethod
+    def of_sample(cls, sample: Mapping[str, Any]) -> Detections:
+        """The detections of one image.
+
+        Args:
+            sample: ``img_id``, ``pred_instances`` with ``bboxes``, ``scores``, ``labels`` and, if the detector has
+                them, ``masks`` (bitmaps (n, H, W) or COCO run lengths) and ``mask_scores``; ``img_path``.
+
+        Raises:
+            AnnotationError: A score or a box is no finite number.
+        """
+        found, img_id = sample['pred_instances'], sample['img_id']
+        boxes = _array(found['bboxes'], np.float32).reshape(-1, 4)
+        scores = _array(found['scores'], np.float32)
+        for name, values in (('scores', scores), ('bboxes', boxes)):
+            if not np.isfinite(values).all():
+                wrong = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
+                raise AnnotationError(
+                    f'The predictions of the image with img_id {img_id!r} expected finite {name}, but got '
+                    f'{values[wrong].tolist()} for detection {wrong}. The training has probably diverged: look at its '
+                    'losses, and evaluate an earlier checkpoint.'
+                )
+        size, counts = _masks(found['masks']) if 'masks' in found else ([0, 0], None)
+        return cls(
+            img_ids=[img_id],
+            sources=[parse_uri(sample['img_path'])[0] if sample.get('img_path') else ''],
+            offsets=np.array([0, len(boxes)]),
+            boxes=boxes,
+            scores=scores,
+            labels=_array(found['labels'], np.int64),
+            mask_scores=_array(found['mask_scores'], np.float32) if 'mask_scores' in found else scores,
+            sizes=np.array([size], np.int64),
+            counts=counts,
+        )
+
+
+def _offsets(lengths: np.ndarray) -> np.ndarray:
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def _joined(arrays: Sequence[np.ndarray], dtype: Any, shape: tuple[int, ...] = ()) -> np.ndarray:
+    return np.concatenate([np.zeros((0, *shape), dtype), *arrays])
+
+
+def _array(value: Any, dtype: Any) -> np.ndarray:
+    value = value.detach().cpu().numpy() if hasattr(value, 'detach') else value
+    return np.asarray(value, dtype)
+
+
+def _masks(masks: Any) -> tuple[list[int], list[bytes]]:
+    """Size and run lengths of the masks of one image."""
+    from pycocotools import mask as coco_mask
+
+    if isinstance(masks, (list, tuple)) and all(isinstance(mask, Mapping) for mask in masks):
+        encoded: Sequence[Mapping[str, Any]] = masks
+    else:
+        bitmaps = _array(getattr(masks, 'masks', masks), np.uint8)
+        if not len(bitmaps):
+            return [0, 0], []
+        encoded = coco_mask.encode(np.asfortranarray(bitmaps.transpose(1, 2, 0)))
+    counts = [c if isinstance(c, bytes) else c.encode('ascii') for c in (mask['counts'] for mask in encoded)]
+    return list(encoded[0]['size']) if encoded else [0, 0], counts

@@ -1,0 +1,139 @@
+"""The annotations of the evaluated images, in the order in which COCO's evaluation counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """The annotations of N images, M objects of the run's classes.
+
+    Images come in the order of their ids: evaluation breaks ties between equal scores by it.
+
+    Attributes:
+        img_ids: Image ids, sorted, N.
+        rows: Row number of each image in its dataset, int64 (N,).
+        sizes: Height and width, int64 (N, 2).
+        offsets: First object of each image, int64 (N + 1,).
+        boxes_xywh: As annotated, in pixels, float64 (M, 4).
+        labels: Position in `classes`, int64 (M,).
+        areas: Annotated areas in square pixels, float64 (M,).
+        crowd: Whether finding the object is neither right nor wrong (crowd regions, difficult objects), bool (M,).
+        ignored: The same and objects marked ``ignore``, which COCO's evaluation counts, bool (M,).
+        classes: Class names, K.
+        category_ids: Original category id of each class, K.
+        segmentations: COCO segmentations, M, or None where masks were not asked for.
+    """
+
+    img_ids: list[Any]
+    rows: np.ndarray
+    sizes: np.ndarray
+    offsets: np.ndarray
+    boxes_xywh: np.ndarray
+    labels: np.ndarray
+    areas: np.ndarray
+    crowd: np.ndarray
+    ignored: np.ndarray
+    classes: tuple[str, ...]
+    category_ids: tuple[int, ...]
+    segmentations: list[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.img_ids)
+
+    @property
+    def image_of(self) -> np.ndarray:
+        """Image of each object, int64 (M,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @property
+    def boxes_xyxy(self) -> np.ndarray:
+        """Boxes as left, top, right, bottom, float64 (M, 4)."""
+        return np.concatenate([self.boxes_xywh[:, :2], self.boxes_xywh[:, :2] + self.boxes_xywh[:, 2:]], axis=1)
+
+    @property
+    def category_ranks(self) -> np.ndarray:
+        """Place of each class when the classes are sorted by their category ids, int64 (K,)."""
+        return np.argsort(np.argsort(self.category_ids, kind='stable'), kind='stable')
+
+    def of_image(self, image: int) -> slice:
+        """The objects of one image."""
+        return slice(int(self.offsets[image]), int(self.offsets[image + 1]))
+
+    def first(self, images: int) -> GroundTruth:
+        """Those of the first few images."""
+        last = int(self.offsets[images])
+        return GroundTruth(
+            img_ids=self.img_ids[:images],
+            rows=self.rows[:images],
+            sizes=self.sizes[:images],
+            offsets=self.offsets[: images + 1],
+            boxes_xywh=self.boxes_xywh[:last],
+            labels=self.labels[:last],
+            areas=self.areas[:last],
+            crowd=self.crowd[:last],
+            ignored=self.ignored[:last],
+            classes=self.classes,
+            category_ids=self.category_ids,
+            segmentations=None if self.segmentations is None else self.segmentations[:last],
+        )
+
+    @classmethod
+    def of_dataset(cls, dataset: DeepLakeDataset, images: Sequence[int], *, masks: bool) -> GroundTruth:
+        """The annotations of some images of a dataset.
+
+        Args:
+            dataset: The dataset.
+            images: Places of the images in the dataset's index.
+            masks: Whether segmentations are needed.
+
+        Raises:
+            ColumnError: Masks are needed, and the dataset has none.
+            AnnotationError: A row's masks are unusable.
+        """
+        index = dataset.index
+        ids = index.img_ids if isinstance(index.img_ids, list) else index.img_ids.tolist()
+        places = np.array(sorted(images, key=lambda image: ids[image]), np.int64)
+        objects = _ranges(index.offsets[places], index.offsets[places + 1])
+        kept = index.labels[objects] >= 0
+        counts = np.bincount(
+            np.repeat(np.arange(len(places)), _lengths(index.offsets, places))[kept], None, len(places)
+        )
+        segmentations = None
+        if masks:
+            flat = [mask for row in dataset.masks_of_images(places.tolist()) for mask in row]
+            segmentations = [flat[place] or [] for place in np.flatnonzero(kept).tolist()]
+        objects = objects[kept]
+        crowd = (index.crowd | index.difficult)[objects]
+        return cls(
+            img_ids=[ids[image] for image in places.tolist()],
+            rows=index.rows[places],
+            sizes=index.sizes[places],
+            offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+            boxes_xywh=index.xywh(objects),
+            labels=index.labels[objects].astype(np.int64),
+            areas=index.areas[objects],
+            crowd=crowd,
+            ignored=crowd | index.ignored[objects],
+            classes=index.classes,
+            category_ids=index.category_ids,
+            segmentations=segmentations,
+        )
+
+
+def _lengths(offsets: np.ndarray, places: np.ndarray) -> np.ndarray:
+    return offsets[places + 1] - offsets[places]
+
+
+def _ranges(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+    """The integers of several ranges after one another, int64."""
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)
