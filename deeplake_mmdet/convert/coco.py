@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from deeplake_mmdet.convert import images as image_files
-from deeplake_mmdet.convert.coco_file import CocoFile, read_coco
+from deeplake_mmdet.convert.coco_file import CocoFile, annotated_hw, read_coco
 from deeplake_mmdet.convert.destination import Destination
 from deeplake_mmdet.convert.report import ConversionReport
 from deeplake_mmdet.convert.schema import Column, coco_columns, image_columns, image_values, source_metadata
@@ -69,6 +69,8 @@ def convert_coco(
         for done, (image, path) in enumerate(zip(coco.images, paths, strict=True), start=1):
             data = image_files.read_image(path, owner)
             size_hw = image_files.annotated_size(image, data, path, owner, report)
+            if annotated_hw(image) is None:
+                coco.check_masks(image, size_hw)
             instances = instance_values(coco.annotations[image['id']], labels)
             report.count(image['file_name'], instances['boxes'], instances['categories'], size_hw)
             row = image_values(data, image['id'], size_hw, image['file_name'], split) | instances

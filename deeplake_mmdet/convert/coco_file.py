@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from deeplake_mmdet.annotations.coco_masks import first_fault
 from deeplake_mmdet.errors import ConversionError
 
 INT64 = 2**63  # -2**63 itself is refused: Deep Lake 4.7 crashes on metadata whose list starts with it
@@ -37,6 +38,30 @@ class CocoFile:
     def any_annotation(self, key: str) -> bool:
         """Whether any annotation has a truthy ``key``."""
         return any(annotation.get(key) for group in self.annotations.values() for annotation in group)
+
+    def check_masks(self, image: Mapping[str, Any], size_hw: tuple[int, int] | None) -> None:
+        """Refuses segmentations that cannot be drawn into their image.
+
+        Args:
+            image: One of `images`.
+            size_hw: Its height and width in pixels; None where they are not known.
+
+        Raises:
+            ConversionError: It names the annotation.
+        """
+        annotations = self.annotations[image['id']]
+        fault = first_fault([annotation.get('segmentation') for annotation in annotations], size_hw)
+        if fault is not None:
+            raise ConversionError(
+                f'convert_coco(ann_file={str(self.path)!r}): annotation {annotations[fault[0]]["id"]} has a '
+                f'segmentation that cannot be drawn: {fault[1]}. Correct or remove the segmentation.'
+            )
+
+
+def annotated_hw(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width that an entry of ``images`` states; None unless it states both."""
+    height, width = image.get('height'), image.get('width')
+    return None if height is None or width is None else (int(height), int(width))
 
 
 def fail(path: Path, expected: str, got: Any, remedy: str) -> NoReturn:
@@ -68,7 +93,10 @@ def read_coco(path: str | Path) -> CocoFile:
     _check_ids(path, 'annotation', document['annotations'])
     for image in document['images']:
         _check_size(path, image)
-    return CocoFile(path, document['images'], document['categories'], _by_image(path, document))
+    coco = CocoFile(path, document['images'], document['categories'], _by_image(path, document))
+    for image in coco.images:
+        coco.check_masks(image, annotated_hw(image))
+    return coco
 
 
 def _load(path: Path) -> Any:
@@ -147,22 +175,6 @@ def _check_annotation(path: Path, annotation: Mapping[str, Any], images: Mapping
         fail(path, f'{name} to have a bbox of 4 finite numbers', repr(bbox), 'Correct or remove the annotation')
     if not _is_number(area):
         fail(path, f'{name} to have a finite area', repr(area), 'Evaluation needs it: add the area of its mask or box')
-    _check_segmentation(path, name, annotation.get('segmentation'))
-
-
-def _check_segmentation(path: Path, name: str, segmentation: Any) -> None:
-    if isinstance(segmentation, dict):
-        good = isinstance(segmentation.get('counts'), list | str) and isinstance(segmentation.get('size'), list)
-    else:
-        rings = [] if segmentation is None else segmentation
-        good = isinstance(rings, list) and all(isinstance(r, list) and all(map(_is_number, r)) for r in rings)
-    if not good:
-        fail(
-            path,
-            f'{name} to have a segmentation that is a list of rings of finite numbers, or an RLE of counts and size',
-            f'{segmentation!r:.60}',
-            'Correct or remove the segmentation',
-        )
 
 
 def _is_number(value: Any) -> bool:

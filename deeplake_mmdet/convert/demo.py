@@ -14,11 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from deeplake_mmdet.annotations.rings import mask_to_rings
 from deeplake_mmdet.convert.coco import instance_values
 from deeplake_mmdet.convert.demo_draw import SHAPES, Shape, background, coverage, paint, vivid_colour
 from deeplake_mmdet.convert.destination import Destination
 from deeplake_mmdet.convert.report import ConversionReport
-from deeplake_mmdet.convert.rings import mask_to_rings
 from deeplake_mmdet.convert.schema import coco_columns, image_columns, image_values
 from deeplake_mmdet.convert.views import split_view
 from deeplake_mmdet.convert.writer import DatasetWriter

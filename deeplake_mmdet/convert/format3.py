@@ -134,6 +134,8 @@ def _columns(source: SourceHandle, without: Sequence[str]) -> tuple[list[CopiedC
         columns.append(found)
         if tensor.meta.get('is_link'):
             remarks.append(f'tensor {name!r} had links: the images themselves are stored')
+        if tensor.meta.get('htype') == 'binary_mask':
+            remarks.append(f'tensor {name!r} had bitmaps: COCO run lengths of the same pixels are stored')
         if tensor.meta.get('htype') == 'polygon' and tensor.meta.get('dtype') not in (None, 'float32'):
             remarks.append(f'tensor {name!r} had polygons of {tensor.meta["dtype"]}, which format 4 rounds to float32')
     if not columns:

@@ -1,7 +1,8 @@
 """Tensors of format 3 as columns of format 4 that mean the same, and their samples in the form that those columns take.
 
 Encoded images keep their bytes. A box column declares in its type what ``coords`` said. A tensor of one number a row
-becomes a column of numbers. What format 4 has no counterpart for is named, never dropped in silence.
+becomes a column of numbers. Binary masks become COCO run lengths: the same pixels in a tenth of the bytes. What format
+4 has no counterpart for is named, never dropped in silence.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 from deeplake import types
 
+from deeplake_mmdet.annotations.bitmaps import pack_bitmaps
+from deeplake_mmdet.config.tensor_roles import COCO_RLE
 from deeplake_mmdet.convert.schema import Column
 from deeplake_mmdet.errors import ConversionError
 from deeplake_mmdet.source.column_types import declared_format
@@ -62,7 +65,8 @@ def copied_column(tensor: Tensor, source: Any) -> CopiedColumn | str:
     if found is None:
         return f'the htype {htype!r}, for which there is no column type'
     kind, value, ndim, adapt, is_image = found
-    return CopiedColumn(tensor.name, kind, value, ndim, _metadata(column), adapt, is_image)
+    metadata = {**_metadata(column), **({'format': COCO_RLE} if htype == 'binary_mask' else {})}
+    return CopiedColumn(tensor.name, kind, value, ndim, metadata, adapt, is_image)
 
 
 def _of_htype(
@@ -88,7 +92,7 @@ def _of_htype(
             False,
         )
     if htype == 'binary_mask':
-        return types.BinaryMask(sample_compression='lz4'), 'bool', 3, lambda value: _array(value, 'bool', 3), False
+        return types.Text(), '', 0, _run_lengths, False
     if htype == 'segment_mask':
         ndim = len(tensor.meta.get('max_shape') or ()) or 2
         kind = types.SegmentMask('uint32', sample_compression='lz4')
@@ -127,6 +131,13 @@ def _squeezed(value: Any, ndim: int) -> Any:
 def _polygons(value: Any) -> Any:
     polygons = [np.ascontiguousarray(polygon, np.float32) for polygon in (() if value is None else value)]
     return polygons or np.zeros((0, 0, 2), np.float32)
+
+
+def _run_lengths(bitmaps: np.ndarray | None) -> str:
+    """A JSON list of one RLE for each layer of (H, W, N); (H, W) is one layer."""
+    if bitmaps is None or not bitmaps.size:
+        return '[]'
+    return json.dumps(pack_bitmaps(bitmaps if bitmaps.ndim == 3 else bitmaps[..., None]), separators=(',', ':'))
 
 
 def _json(value: Any) -> str:

@@ -22,11 +22,12 @@ from deeplake_mmdet.annotations.labels import class_names
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.datasets.image_faults import ImageFaults
 from deeplake_mmdet.datasets.image_store import ImageStore
-from deeplake_mmdet.datasets.masks import parse_masks, wants_masks
+from deeplake_mmdet.datasets.mask_steps import loads_masks, loads_polygons
+from deeplake_mmdet.datasets.mask_store import MaskStore, no_masks
 from deeplake_mmdet.datasets.open_objects import OpenObjects
 from deeplake_mmdet.datasets.palette import palette
 from deeplake_mmdet.datasets.selection import check_not_empty, filtered, subset
-from deeplake_mmdet.errors import ColumnError, ConfigError, ImageReadError
+from deeplake_mmdet.errors import AnnotationError, ConfigError, ImageReadError
 from deeplake_mmdet.source.columns import ColumnMap, map_columns
 from deeplake_mmdet.source.handle import SourceHandle
 from deeplake_mmdet.source.images import ImageReader
@@ -58,8 +59,8 @@ class DeepLakeDataset(BaseDetDataset):
             that are not named are found by their type.
         deeplake_bbox_format (dict, optional): ``dict(mode='LTWH'|'LTRB'|'CCWH', type='pixel'|'fractional')``.
             Defaults to what the column declares.
-        deeplake_dataloader_type (str): ``'auto'`` or ``'c++'`` read the images of a batch in one call of Deep Lake's
-            engine, ``'python'`` one by one.
+        deeplake_dataloader_type (str): ``'auto'`` or ``'c++'`` read the images and masks of a batch in one call each of
+            Deep Lake's engine, ``'python'`` one by one.
         on_error (str): ``'raise'`` or ``'skip'`` for images that cannot be read. Skipped training images are replaced
             by the next readable one; skipped evaluation images are found and left out before evaluation begins.
         metainfo (dict, optional): ``classes`` selects and orders classes by name; defaults to all of the dataset's.
@@ -128,6 +129,7 @@ class DeepLakeDataset(BaseDetDataset):
         self._columns: ColumnMap | None = None
         self._index: AnnotationIndex | None = None
         self._images: ImageStore | None = None
+        self._masks: MaskStore | None = None
         self._order = np.zeros(0, np.int64)
         super().__init__(
             metainfo=metainfo,
@@ -178,6 +180,19 @@ class DeepLakeDataset(BaseDetDataset):
         """The images, by row."""
         assert self._images is not None
         return self._images
+
+    @property
+    def masks(self) -> MaskStore:
+        """The masks, by image of the index.
+
+        Raises:
+            ColumnError: There are none.
+        """
+        if self._masks is None:
+            if self.columns.masks is None:
+                raise no_masks(self.source)
+            self._masks = MaskStore(self.source, self.columns.masks, self.index)
+        return self._masks
 
     @property
     def metainfo(self) -> dict[str, Any]:
@@ -289,11 +304,12 @@ class DeepLakeDataset(BaseDetDataset):
             {'ignore_flag': flag, 'bbox': box, 'bbox_label': label}
             for flag, box, label in zip(ignore, boxes, labels, strict=True)
         ]
-        if instances and self._wants_masks():
-            masks = self.masks_of(image)
+        masks = self._wanted_masks() if instances else None
+        if masks is not None:
+            found = masks.of(image, as_rings=loads_polygons(self._steps))
             for instance, place in zip(instances, (objects - index.offsets[image]).tolist(), strict=True):
-                if masks[place]:
-                    instance['mask'] = masks[place]
+                if found[place]:
+                    instance['mask'] = found[place]
         return instances
 
     def _too_small(self, xyxy: np.ndarray) -> np.ndarray:
@@ -301,42 +317,42 @@ class DeepLakeDataset(BaseDetDataset):
         least = 0 if self.test_mode else (self.filter_cfg or {}).get('bbox_min_size') or 0
         return (xyxy[:, 2:] - xyxy[:, :2] < least).any(axis=1)
 
-    def _wants_masks(self) -> bool:
-        """Masks cost a read of storage each time, so they are read only if somebody uses them.
+    @property
+    def _steps(self) -> list[Any]:
+        return getattr(self.pipeline, 'transforms', [])
+
+    def _wanted_masks(self) -> MaskStore | None:
+        """The masks if somebody uses them, else None: they cost a read of storage each time.
 
         Raises:
             ColumnError: The pipeline asks for masks, and there are none.
         """
-        steps = getattr(self.pipeline, 'transforms', [])
-        wanted = wants_masks(steps)
-        if self.columns.get('gt_masks') is None:
-            if wanted:
-                raise ColumnError(self._no_masks('The pipeline (with_mask=True)'))
-            return False
-        return wanted or not steps
+        if self._steps:
+            return self.masks if loads_masks(self._steps) else None
+        return None if self.columns.masks is None else self.masks
 
-    def _no_masks(self, who: str) -> str:
-        return (
-            f'{who} asks for masks, but {self.source.revision} has no column of COCO segmentations. Convert the '
-            'dataset with its segmentations, or name the column with deeplake_tensors=dict(gt_masks=…).'
-        )
+    def _missing_mask(self, image: int, error: Exception) -> AnnotationError | None:
+        """What `LoadAnnotations` means by a bare ``KeyError: 'mask'``."""
+        if not isinstance(error, KeyError) or error.args != ('mask',):
+            return None
+        return self.masks.missing(image, self.index.objects_of(image) - self.index.offsets[image])
 
     def masks_of(self, image: int) -> list[Any]:
         """COCO segmentations (rings, RLE or None) of all objects of one image of the index, one a box."""
-        column, row = self.columns['gt_masks'], int(self.index.rows[image])
-        return parse_masks(self.source.read(column, [row])[0], self.index, image, column)
+        return self.masks.of(image)
 
-    def all_masks(self) -> list[list[Any]]:
-        """The same of all images of the index, read in bulk.
+    def masks_of_images(self, images: Sequence[int]) -> list[list[Any]]:
+        """The same of some images of the index, read in bulk.
 
         Raises:
             ColumnError: There are none.
+            AnnotationError: A row's masks cannot be drawn, or do not fit its boxes and its image.
         """
-        column = self.columns.get('gt_masks')
-        if column is None:
-            raise ColumnError(self._no_masks('The metric'))
-        texts = self.source.read_column(column, 0, len(self.source))
-        return [parse_masks(text, self.index, image, column) for image, text in enumerate(texts)]
+        return self.masks.of_images(images)
+
+    def all_masks(self) -> list[list[Any]]:
+        """The same of all images of the index."""
+        return self.masks_of_images(range(len(self.index)))
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Labels of one sample's boxes, int, one each."""
@@ -359,22 +375,30 @@ class DeepLakeDataset(BaseDetDataset):
                 row = int(index.rows[self._order[place]])
                 unreadable = self._faults.of(row, error)
                 if unreadable is None:
-                    raise
+                    missing = self._missing_mask(int(self._order[place]), error)
+                    if missing is None:
+                        raise
+                    raise missing from error
                 if not self._faults.skip:
                     raise unreadable from error
                 self._faults.note(row, unreadable)
         raise ImageReadError(f'{self.source.revision}: none of the {len(self)} images can be read.')
 
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
-        """Several samples, the bytes of their images read in one call; PyTorch's fetcher calls this with a batch."""
+        """Several samples, their images and their masks read in one call each; PyTorch's fetcher calls it."""
         if self._spec.loader_type == 'python':
             return [self[idx] for idx in indices]
         order = [self._order[range(len(self))[idx]] for idx in indices]
+        masks = self._wanted_masks()
         self.images.read_ahead(self.index.rows[order])
         try:
+            if masks is not None:
+                masks.read_ahead(order)
             return [self[idx] for idx in indices]
         finally:
             self.images.forget()
+            if masks is not None:
+                masks.forget()
 
     # Subsets
 

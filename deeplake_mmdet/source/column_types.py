@@ -6,19 +6,28 @@ import itertools
 from typing import Any
 
 from deeplake_mmdet.config.box_format import BoxFormat
-from deeplake_mmdet.config.tensor_roles import COCO_SEGMENTATION
+from deeplake_mmdet.config.tensor_roles import COCO_RLE, COCO_SEGMENTATION
 
 _DTYPES = ('float32', 'float64', 'float16', 'int16', 'int32', 'int64', 'uint16', 'uint32', 'uint8')
-_MASK_KINDS = ('BinaryMask', 'SegmentMask')
+BITMAPS = ('BinaryMask', 'SegmentMask')
 _ONE_AN_IMAGE = ('img_id', 'height', 'width')
 _ONE_AN_OBJECT = ('gt_iscrowd', 'gt_difficult', 'gt_ignore', 'gt_areas')
 # What a role needs, in words, for messages.
 NEEDS = {
     'img': 'images, or arrays of pixels',
-    'gt_masks': f'polygons, binary masks of height x width x objects, or text with format={COCO_SEGMENTATION!r} in its '
-    'metadata',
+    'gt_masks': 'polygons, masks of height x width x objects (BinaryMask, or SegmentMask not stored as PNG), or '
+    f'text with format={COCO_SEGMENTATION!r} in its metadata',
     **dict.fromkeys(_ONE_AN_IMAGE, 'one value an image'),
     **dict.fromkeys(_ONE_AN_OBJECT, 'a one-dimensional array of numbers, one an object'),
+}
+# What is wrapped by Nullable shows in its text form only, e.g. nullable[kind=bbox, …].
+_WRAPPED = {
+    '[kind=bbox': 'BoundingBox',
+    '[kind=class_label': 'ClassLabel',
+    '[kind=bmask': 'BinaryMask',
+    '[kind=smask': 'SegmentMask',
+    '[polygon': 'Polygon',
+    '[text': 'Text',
 }
 
 
@@ -26,16 +35,13 @@ def kind_of(dtype: Any) -> str:
     """Deep Lake's name of a type: ``Image``, ``BoundingBox``, ``ClassLabel``, ``Text``, ``Generic``, …"""
     name = str(getattr(dtype, 'kind', None)).rpartition('.')[2]
     if name == 'Nullable':
-        # What is wrapped shows in the text form only, e.g. nullable[kind=bbox, …].
-        for short, long in (('kind=bbox', 'BoundingBox'), ('kind=class_label', 'ClassLabel')):
-            if short in str(dtype):
-                return long
+        return next((long for short, long in _WRAPPED.items() if short in str(dtype)), name)
     return name
 
 
 def stores_encoded(dtype: Any) -> bool:
     """Whether samples are read as they are stored: the bytes of an image file."""
-    return getattr(dtype, 'sample_compression', None) is not None and kind_of(dtype) not in _MASK_KINDS
+    return getattr(dtype, 'sample_compression', None) is not None and kind_of(dtype) not in BITMAPS
 
 
 def can_play(role: str, column: Any, dtype: Any, *, is_scalar: bool = False) -> bool:
@@ -54,14 +60,31 @@ def can_play(role: str, column: Any, dtype: Any, *, is_scalar: bool = False) -> 
         pixels = kind_of(dtype) in ('Generic', 'Nullable') and getattr(dtype, 'sample_compression', None) is None
         return (pixels or kind_of(dtype) in ('Image', 'Link')) and dimensions >= 2
     if role == 'gt_masks':
-        if kind_of(dtype) in ('Polygon', 'BinaryMask', 'SegmentMask'):
-            return True
-        return ''.join(metadata_of(column, 'format', str) or ()) == COCO_SEGMENTATION
+        return mask_kind(column, dtype) is not None
     if role in _ONE_AN_OBJECT:
         return dimensions == 1 and not is_text
     if role in _ONE_AN_IMAGE:
         return (dimensions == 0 or is_scalar) and (role == 'img_id' or not is_text)
     return True
+
+
+def mask_kind(column: Any, dtype: Any) -> str | None:
+    """How a column holds masks; None where it holds none.
+
+    Args:
+        column: The Deep Lake column, for its metadata.
+        dtype: Its type.
+
+    Returns:
+        ``'Polygon'``, ``'BinaryMask'``, ``'SegmentMask'``, or the ``format`` of a text column.
+    """
+    kind = kind_of(dtype)
+    if kind == 'Text':
+        stated = column.metadata['format'] if 'format' in list(column.metadata.keys()) else None
+        return stated if stated in (COCO_SEGMENTATION, COCO_RLE) else None
+    # A PNG image holds one map, and Deep Lake gives it a layer too many or none at all.
+    stacks = kind in BITMAPS and not (kind == 'SegmentMask' and dtype.sample_compression == 'png')
+    return kind if stacks or kind == 'Polygon' else None
 
 
 def metadata_of(column: Any, key: str, convert: type) -> tuple[Any, ...] | None:

@@ -10,7 +10,7 @@ from typing import Any
 from deeplake_mmdet.config.box_format import BoxFormat
 from deeplake_mmdet.config.tensor_roles import OPTIONAL_ROLES, REQUIRED_ROLES
 from deeplake_mmdet.errors import ColumnError, QueryError
-from deeplake_mmdet.source.column_types import NEEDS, can_play, declared_format, kind_of, metadata_of
+from deeplake_mmdet.source.column_types import NEEDS, can_play, declared_format, kind_of, mask_kind, metadata_of
 from deeplake_mmdet.source.query import SOURCE_ROW
 
 # Deep Lake's name of the column type that a role is found by.
@@ -48,6 +48,19 @@ class ImageColumn:
 
 
 @dataclass(frozen=True)
+class MaskColumn:
+    """How the masks are stored.
+
+    Attributes:
+        name: Name of the column.
+        kind: What `mask_kind` calls it.
+    """
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True)
 class ColumnMap:
     """Role to column.
 
@@ -57,6 +70,7 @@ class ColumnMap:
         box_format: What the box column itself declares, or None.
         class_names: Class names in the metadata of the label column, or None.
         category_ids: Original category ids in the same metadata, or None.
+        masks: The mask column, or None.
     """
 
     names: Mapping[str, str]
@@ -64,6 +78,7 @@ class ColumnMap:
     box_format: BoxFormat | None
     class_names: tuple[str, ...] | None
     category_ids: tuple[int, ...] | None
+    masks: MaskColumn | None = None
 
     def __getitem__(self, role: str) -> str:
         return self.names[role]
@@ -97,16 +112,8 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str], scalars: C
         if role not in names:
             names[role] = _found(role, types, base_types)
     for role in OPTIONAL_ROLES:
-        found = [name for name in _NAMES_OF_ROLE[role] if name in types]
-        if role == 'gt_masks':
-            shapes = [name for name, dtype in types.items() if kind_of(dtype) in ('Polygon', 'BinaryMask')]
-            found = [name for name in found if kind_of(types[name]) != 'SegmentMask'] or shapes * (len(shapes) == 1)
-        if (
-            role not in wanted
-            and found
-            and can_play(role, selection[found[0]], types[found[0]], is_scalar=found[0] in scalars)
-        ):
-            names[role] = found[0]
+        if role not in wanted and (found := _found_optional(role, selection, types, scalars)):
+            names[role] = found
     for role in _READ_BY_ROW:
         if role in names and not _equal(base_types.get(names[role]), types[names[role]]):
             raise QueryError(
@@ -126,7 +133,18 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str], scalars: C
         box_format=declared_format(types[names['gt_bboxes']], selection[names['gt_bboxes']]),
         class_names=class_names,
         category_ids=category_ids,
+        masks=_mask_column(selection, names.get('gt_masks'), types),
     )
+
+
+def mask_columns(selection: Any) -> list[str]:
+    """Names of the columns that can play ``gt_masks``."""
+    return [name for name, dtype in _types(selection).items() if can_play('gt_masks', selection[name], dtype)]
+
+
+def _mask_column(selection: Any, name: str | None, types: Mapping[str, Any]) -> MaskColumn | None:
+    kind = None if name is None else mask_kind(selection[name], types[name])
+    return None if name is None or kind is None else MaskColumn(name, kind)
 
 
 def _equal(one: Any, other: Any) -> bool:
@@ -148,6 +166,18 @@ def _named(role: str, column: str, types: Mapping[str, Any], base_types: Mapping
         f'DeepLakeDataset(deeplake_tensors.{role}=) names the column {column!r}, which does not exist. '
         f'The columns are {_listed(types)}.{f" Did you mean {close[0]!r}?" if close else ""}'
     )
+
+
+def _found_optional(role: str, selection: Any, types: Mapping[str, Any], scalars: Collection[str]) -> str | None:
+    """The column that has a role's name and form; where no masks are called so, the only column of masks."""
+    if role == 'gt_masks':
+        # A SegmentMask is a map of classes, rather: it has to be named.
+        masks = [name for name in mask_columns(selection) if kind_of(types[name]) != 'SegmentMask']
+        called = [name for name in masks if name in _NAMES_OF_ROLE[role]]
+        return next(iter(called or masks * (len(masks) == 1)), None)
+    name = next((name for name in _NAMES_OF_ROLE[role] if name in types), None)
+    fits = name is not None and can_play(role, selection[name], types[name], is_scalar=name in scalars)
+    return name if fits else None
 
 
 def _found(role: str, types: Mapping[str, Any], base_types: Mapping[str, Any]) -> str:

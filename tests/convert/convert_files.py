@@ -56,7 +56,7 @@ def coco_document() -> dict[str, Any]:
             'bbox': [0.1, 0.2, 0.30000000000000004, 40],
             'area': 1e-3,
             'iscrowd': 0,
-            'segmentation': {'size': [40, 50], 'counts': 'ZQ2\\"n0?`'},
+            'segmentation': {'size': [40, 50], 'counts': '[6=k000000o=E\\B000^Q1'},
         },
     ]
     images = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 
@@ -12,6 +13,7 @@ import pytest
 from deeplake import types
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pycocotools import mask as coco_mask
 
 from deeplake_mmdet.convert import convert_coco
 from deeplake_mmdet.convert.coco import split_of
@@ -182,9 +184,17 @@ def test_an_existing_dataset_is_replaced_only_when_asked_and_only_by_a_whole_one
 
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64) | st.integers(-(2**53), 2**53)
-RINGS = st.lists(st.lists(NUMBERS, max_size=8), max_size=3)
-COUNTS = st.lists(st.integers(0, 99), max_size=4) | st.text('a\\"/`é0')
-RLE = st.fixed_dictionaries({'counts': COUNTS, 'size': st.just([9, 9])})
+COORDINATES = st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6)
+RINGS = st.lists(st.lists(st.tuples(COORDINATES, COORDINATES), min_size=3, max_size=5).map(lambda p: [*sum(p, ())]))
+
+
+@st.composite
+def run_lengths(draw):
+    """An RLE of an image of 20 x 30 pixels, compressed or not."""
+    edges = sorted(draw(st.lists(st.integers(0, 600), max_size=6)))
+    plain = {'size': [20, 30], 'counts': [b - a for a, b in itertools.pairwise([0, *edges, 600])]}
+    packed = coco_mask.frPyObjects(plain, 20, 30)
+    return draw(st.sampled_from([plain, {**packed, 'counts': packed['counts'].decode()}]))
 
 
 @st.composite
@@ -199,7 +209,11 @@ def documents(draw):
             'bbox': st.lists(NUMBERS, min_size=4, max_size=4),
             'area': NUMBERS,
         },
-        optional={'iscrowd': st.integers(0, 1), 'ignore': st.integers(0, 1), 'segmentation': st.none() | RINGS | RLE},
+        optional={
+            'iscrowd': st.integers(0, 1),
+            'ignore': st.integers(0, 1),
+            'segmentation': st.none() | RINGS | run_lengths(),
+        },
     )
     return {
         'images': [{'id': number, 'file_name': 'one.jpg', 'height': 20, 'width': 30} for number in image_ids],

@@ -8,16 +8,13 @@ import cv2
 import deeplake
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
-from pycocotools import mask as coco_mask
 
+from deeplake_mmdet.annotations.rings import mask_to_rings
 from deeplake_mmdet.convert import make_demo
 from deeplake_mmdet.convert.demo import _drop_hidden, draw_scene, visible_masks
 from deeplake_mmdet.convert.demo_draw import Shape, coverage
-from deeplake_mmdet.convert.rings import mask_to_rings
 from deeplake_mmdet.errors import ConversionError
+from tests.support.masks import rasterise
 
 pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation:DeprecationWarning')  # inside pycocotools
 
@@ -26,13 +23,6 @@ pytestmark = pytest.mark.filterwarnings('ignore:__array__ implementation:Depreca
 def demo(tmp_path_factory):
     path = tmp_path_factory.mktemp('demo') / 'demo'
     return path, make_demo(path)
-
-
-def rasterise(rings, height, width):
-    """The union of rings as COCO fills them, bool, (height, width)."""
-    if not rings:
-        return np.zeros((height, width), bool)
-    return coco_mask.decode(coco_mask.merge(coco_mask.frPyObjects(rings, height, width))).astype(bool)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_gives_others(tmp_path, rows):
@@ -134,21 +124,3 @@ def test_a_scene_shows_a_quarter_of_each_object_at_least():
             [smallest, *(m.sum() / (coverage(s, 256) >= 0.5).sum() for s, m in zip(shapes, masks, strict=True))]
         )
     assert 0.25 <= smallest < 0.4
-
-
-def test_a_pocket_that_touches_the_outside_at_a_corner_is_no_hole():
-    mask = np.array([[0, 1, 1], [1, 0, 1], [1, 1, 1]], bool)
-    assert len(mask_to_rings(mask)) == 1 and np.array_equal(rasterise(mask_to_rings(mask), 3, 3), mask)
-
-
-@settings(max_examples=150, deadline=None)
-@given(mask=hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
-def test_rings_rasterise_to_exactly_the_bitmap_whatever_its_holes(mask):
-    rings = mask_to_rings(mask)
-    assert np.array_equal(rasterise(rings, *mask.shape), mask)
-    assert sum(rasterise([ring], *mask.shape).sum() for ring in rings) == mask.sum()
-
-
-@given(st.integers(1, 9), st.integers(1, 9))
-def test_a_rectangle_is_one_ring_of_four_corners(height, width):
-    assert mask_to_rings(np.ones((height, width), np.uint8)) == [[0, 0, width, 0, width, height, 0, height]]

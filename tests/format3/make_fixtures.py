@@ -227,6 +227,35 @@ def make_example() -> None:
     ds.commit('example')
 
 
+def make_masks() -> None:
+    """Masks in the forms that `make_columns` does not have, of 1, 2, 0 and 1 objects."""
+    ds = deeplake.empty('masks', verbose=False)
+    ds.create_tensor('images', htype='image', sample_compression='png')
+    ds.create_tensor('boxes', htype='bbox', coords={'mode': 'LTWH', 'type': 'pixel'})
+    ds.create_tensor('categories', htype='class_label', class_names=['cat', 'dog'])
+    ds.create_tensor('whole_polygons', htype='polygon', dtype='int32')
+    ds.create_tensor('double_polygons', htype='polygon', dtype='float64')
+    ds.create_tensor('byte_masks', htype='binary_mask', dtype='uint8', chunk_compression='lz4')
+    ds.create_tensor('layers', htype='segment_mask', sample_compression='lz4')
+    ds.create_tensor('one_mask', htype='binary_mask')
+    for count in (1, 2, 0, 1):
+        masks = RNG.integers(0, 2, (HEIGHT, WIDTH, count))
+        corners = [RNG.integers(0, HEIGHT, (4, 2)) for _ in range(count)]  # of one length: an array, and no list
+        ds.append(
+            {
+                'images': noise(HEIGHT, WIDTH, 3),
+                'boxes': boxes(count),
+                'categories': np.zeros(count, np.uint32),
+                'whole_polygons': [points.astype(np.int32) for points in corners],
+                'double_polygons': [points / 3 for points in corners],
+                'byte_masks': (masks * 255).astype(np.uint8),
+                'layers': (masks * 7).astype(np.uint32),
+                'one_mask': masks.any(axis=2),
+            }
+        )
+    ds.commit('masks')
+
+
 def value_of(sample: Any) -> Any:
     """One sample as Deep Lake 3 reads it, in a form that JSON holds."""
     htype = sample.htype
@@ -311,7 +340,7 @@ def main() -> None:
     assert deeplake.__version__ == '3.9.52', deeplake.__version__
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        for make in (make_history, make_columns, make_tiled, make_linked, make_stuck, make_example):
+        for make in (make_history, make_columns, make_tiled, make_linked, make_stuck, make_example, make_masks):
             make()
         load = lambda name: deeplake.load(name, read_only=True, verbose=False)  # noqa: E731
         expected = {
@@ -321,6 +350,7 @@ def main() -> None:
             'linked': rows_of(load('linked')),
             'stuck': rows_of(load('stuck'), skip=('links',)),
             'example': rows_of(load('example')),
+            'masks': rows_of(load('masks')),
         }
         DATA.mkdir(exist_ok=True)
         for name in expected:

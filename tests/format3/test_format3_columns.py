@@ -150,11 +150,15 @@ def test_polygons_are_rings_of_the_same_points(unpacked: Path, expected: dict[st
         assert [np.reshape(ring, (-1, 2)).tolist() for (ring,) in masks] == polygons
 
 
-def test_a_map_of_classes_holds_no_objects_masks(unpacked: Path) -> None:
-    with pytest.raises(
-        AnnotationError, match=r"'segment_mask', row 0: expected a list of 0 masks, one a box, but got 1"
-    ):
-        masks_of(unpacked, 'segment_mask')
+@pytest.mark.parametrize('column', ['segment_mask', 'instance_map'])
+def test_a_map_of_classes_holds_no_objects_masks(unpacked: Path, column: str) -> None:
+    expected = {
+        'segment_mask': (ColumnError, r"gt_masks=\) names the column 'segment_mask'.*SegmentMask not stored as PNG"),
+        'instance_map': (AnnotationError, r"'instance_map', row 0: expected a layer for each of 0 boxes.*one map of"),
+    }
+    error, message = expected[column]
+    with pytest.raises(error, match=message):
+        masks_of(unpacked, column)
 
 
 def test_mmdetection_loads_masks_of_both_kinds(unpacked: Path) -> None:

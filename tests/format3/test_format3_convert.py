@@ -12,6 +12,7 @@ import deeplake
 import numpy as np
 import pytest
 from deeplake import types
+from pycocotools import mask as coco_mask
 
 from deeplake_mmdet.cli.main import main
 from deeplake_mmdet.convert import convert_v3
@@ -20,7 +21,7 @@ from deeplake_mmdet.convert.format3_columns import CopiedColumn, copied_column
 from deeplake_mmdet.convert.format3_views import _query
 from deeplake_mmdet.errors import ConversionError, SourceError
 from deeplake_mmdet.source.format3.tensors import Tensor
-from tests.format3.reading import differences, resolve
+from tests.format3.reading import differences, resolve, same
 from tests.support.datasets import write_dataset
 
 COPY = Callable[[str], Path]
@@ -46,9 +47,12 @@ def test_all_kinds_of_columns_hold_what_they_held(unpacked: Path, expected: dict
     values['json'] = [json.dumps(value) for value in values['json']]
     for value in values['number']:
         value['shape'], value['values'] = [], value['values'][0]
-    lz4 = values.pop('packed_lz4')
+    lz4, bitmaps = values.pop('packed_lz4'), values.pop('binary_mask')
     copy = resolve(tmp_path / 'new')
     assert differences(copy, wanted) == []
+    for text, bitmap in zip(copy.read('binary_mask', range(5)), bitmaps, strict=True):
+        layers = [coco_mask.decode(rle) for rle in json.loads(text)]
+        assert same(np.stack(layers, axis=-1).astype(bool) if layers else None, bitmap)
     pixels = [
         cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in copy.read('packed_lz4', range(4))
     ]
@@ -70,7 +74,8 @@ def test_types_and_metadata_say_what_the_htypes_said(unpacked: Path, tmp_path: P
     assert copy['keypoints'].metadata['keypoints'] == ['nose', 'tail']
     assert 'class_names' not in list(copy['labels_bare'].metadata.keys())
     kinds = {name: str(copy.schema[name].dtype.kind).rpartition('.')[2] for name in ('polygons', 'binary_mask', 'gray')}
-    assert kinds == {'polygons': 'Polygon', 'binary_mask': 'BinaryMask', 'gray': 'Image'}
+    assert kinds == {'polygons': 'Polygon', 'binary_mask': 'Text', 'gray': 'Image'}
+    assert copy['binary_mask'].metadata['format'] == 'coco_rle'
     assert len(copy.history) == 2, 'the creation, and one commit'
 
 

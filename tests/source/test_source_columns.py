@@ -12,7 +12,7 @@ from deeplake import types
 from deeplake_mmdet.config.box_format import ALL_FORMATS, BoxFormat
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import ColumnError
-from deeplake_mmdet.source.columns import ColumnMap, map_columns
+from deeplake_mmdet.source.columns import ColumnMap, MaskColumn, map_columns
 from deeplake_mmdet.source.handle import SourceHandle
 from tests.support.datasets import columns, pixels, png, rows
 
@@ -145,6 +145,38 @@ def test_optional_columns_are_found_by_the_names_that_converters_give(make_datas
 
 def test_a_mask_column_of_an_unknown_form_is_left_alone(make_dataset: Callable[..., str]) -> None:
     assert mapped(make_dataset(count=0, types={'masks': types.Text()})).get('gt_masks') is None
+
+
+@pytest.mark.parametrize('stated', [['coco_segmentation'], 3, 'other'])
+def test_a_format_that_is_none_of_masks_is_left_alone(make_dataset: Callable[..., str], stated: Any) -> None:
+    path = make_dataset(count=0, types={'masks': types.Text()}, metadata={'masks': {'format': stated}})
+    assert mapped(path).masks is None
+
+
+@pytest.mark.parametrize(
+    ('kind', 'stated', 'wanted'),
+    [
+        (types.Text(), 'coco_segmentation', 'coco_segmentation'),
+        (types.Nullable(types.Text()), 'coco_rle', 'coco_rle'),
+        (types.Polygon(), None, 'Polygon'),
+        (types.Nullable(types.Polygon()), None, 'Polygon'),
+        (types.BinaryMask('lz4'), None, 'BinaryMask'),
+        (types.Nullable(types.BinaryMask('lz4')), None, 'BinaryMask'),
+    ],
+)
+def test_the_only_column_of_masks_is_found_whatever_it_is_called(
+    make_dataset: Callable[..., str], kind: Any, stated: str | None, wanted: str
+) -> None:
+    metadata = {'outlines': {'format': stated}} if stated else {}
+    found = mapped(make_dataset(count=0, types={'outlines': kind}, metadata=metadata))
+    assert found.masks == MaskColumn('outlines', wanted)
+    assert found['gt_masks'] == 'outlines'
+
+
+def test_of_two_columns_of_masks_only_one_called_so_is_taken(make_dataset: Callable[..., str]) -> None:
+    assert mapped(make_dataset(count=0, types={'a': types.Polygon(), 'b': types.BinaryMask()})).masks is None
+    found = mapped(make_dataset('named', 0, types={'a': types.Polygon(), 'masks': types.BinaryMask()}))
+    assert found.masks == MaskColumn('masks', 'BinaryMask')
 
 
 def test_original_category_ids_are_read_from_the_metadata(make_dataset: Callable[..., str]) -> None:

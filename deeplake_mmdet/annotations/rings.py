@@ -23,8 +23,12 @@ def mask_to_rings(mask: np.ndarray) -> list[list[int]]:
     Returns:
         Rings ``[x, y, x, y, …]`` in pixels, disjoint inside; an empty list for an empty bitmap.
     """
-    mask = np.ascontiguousarray(mask != 0, dtype=np.uint8)
-    return [ring for piece, corner in _pieces(mask, (0, 0)) for ring in [_outline(piece, corner)]]
+    columns, rows = np.flatnonzero(mask.any(axis=0)), np.flatnonzero(mask.any(axis=1))
+    if not len(rows):
+        return []
+    left, top = int(columns[0]), int(rows[0])
+    crop = np.ascontiguousarray(mask[top : rows[-1] + 1, left : columns[-1] + 1] != 0, dtype=np.uint8)
+    return [_outline(piece, corner) for piece, corner in _pieces(crop, (left, top))]
 
 
 def _pieces(mask: np.ndarray, corner: tuple[int, int]) -> Iterator[tuple[np.ndarray, tuple[int, int]]]:
