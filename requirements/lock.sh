@@ -15,7 +15,7 @@ write_lock() {
     local lock=$1 kept=$2 title=$3 resolved=$scratch/resolved.txt
     cp "$kept" "$resolved"
     "$scratch/venv/bin/uv" pip compile --quiet --config-file requirements/uv.toml --universal --python-version 3.10 \
-        --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra dev "${@:4}" \
+        --no-annotate --no-header --no-emit-index-url --no-emit-find-links --extra dev --extra fast "${@:4}" \
         setup.cfg requirements/build.in --output-file "$resolved"
     {
         echo "# Everything that \`$title\` installs, for Python 3.10 to 3.13. Written by \`make lock\` from setup.cfg and"

@@ -25,3 +25,7 @@ class OpenObjects(Generic[T]):
         """One of the objects under a key, if possible one that is preferred; or None."""
         items = list(self._sets.get(key, ()))
         return next(filter(prefer, items), items[0] if items else None)
+
+    def all(self) -> list[T]:
+        """Every object that is open, in no order."""
+        return [item for items in self._sets.values() for item in items]

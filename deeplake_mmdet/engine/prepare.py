@@ -126,7 +126,7 @@ def _check_evaluator(config: Any, split: str, pinned: list[PinnedDataset]) -> No
     maskless = [dataset.key for dataset in pinned if dataset.key in datasets and not dataset.has_masks]
     evaluators = config.get(f'{split}_evaluator') or []
     for evaluator in [evaluators] if isinstance(evaluators, MutableMapping) else evaluators:
-        if type_name(evaluator) == 'DeepLakeCocoMetric' and len(datasets) > 1:
+        if type_name(evaluator) in ('DeepLakeCocoMetric', 'DeepLakeVOCMetric') and len(datasets) > 1:
             raise ConfigError(
                 f'{split}_evaluator expected one dataset, but got {", ".join(datasets)}. Use MultiDatasetsEvaluator.'
             )

@@ -10,6 +10,7 @@ import numpy as np
 
 from deeplake_mmdet.datasets.image_uri import parse_uri
 from deeplake_mmdet.errors import AnnotationError
+from deeplake_mmdet.metrics.flat import offsets_of, places_in
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,14 @@ class Detections:
 
     Attributes:
         img_ids: Image ids, N integers or texts.
-        sources: Key of the dataset that each image came from, N; '' where it is not known.
+        sources: Key of the dataset that each image came from, N; 'files' if it is none of Deep Lake, '' if not known.
         offsets: First detection of each image, int64 (N + 1,).
         boxes: xyxy in pixels of the original image, float32 (D, 4).
         scores: float32 (D,).
         labels: Positions in the classes of the run, int64 (D,).
         mask_scores: Scores of the masks, float32 (D,); those of the boxes unless the detector has others.
         sizes: Height and width of each image's masks, int64 (N, 2); zeros where there are none.
-        counts: Compressed run lengths of each mask as COCO writes them, D, or None where masks were not predicted.
+        counts: Compressed run lengths of each mask as COCO writes them, D, or None where boxes have no masks.
     """
 
     img_ids: list[Any]
@@ -54,16 +55,8 @@ class Detections:
 
     @property
     def segmentations(self) -> list[dict[str, Any]]:
-        """The masks as COCO run lengths ``{'size': [height, width], 'counts': bytes}``, D.
-
-        Raises:
-            AnnotationError: No masks were predicted.
-        """
-        if self.counts is None:
-            raise AnnotationError(
-                "The metric 'segm' expected predicted masks, but the predictions have none. Use a detector with a mask "
-                "head, or leave 'segm' out of the evaluator's metric."
-            )
+        """The masks as COCO run lengths ``{'size': [height, width], 'counts': bytes}``, D."""
+        assert self.counts is not None
         sizes = self.sizes[self.image_of].tolist()
         return [{'size': size, 'counts': counts} for size, counts in zip(sizes, self.counts, strict=True)]
 
@@ -73,13 +66,12 @@ class Detections:
 
     def take(self, images: Sequence[int] | np.ndarray) -> Detections:
         """The detections of some images, in the order of `images`."""
-        lengths = np.diff(self.offsets)[images]
-        offsets = _offsets(lengths)
-        places = np.arange(offsets[-1]) + np.repeat(self.offsets[:-1][images] - offsets[:-1], lengths)
+        images = np.asarray(images, np.int64)
+        places = places_in(self.offsets, images)
         return Detections(
-            img_ids=[self.img_ids[image] for image in images],
-            sources=[self.sources[image] for image in images],
-            offsets=offsets,
+            img_ids=[self.img_ids[image] for image in images.tolist()],
+            sources=[self.sources[image] for image in images.tolist()],
+            offsets=offsets_of(np.diff(self.offsets)[images]),
             boxes=self.boxes[places],
             scores=self.scores[places],
             labels=self.labels[places],
@@ -93,17 +85,17 @@ class Detections:
         """Several after one another."""
         parts = [part for part in parts if len(part)]
         lengths = np.concatenate([np.diff(part.offsets) for part in parts] or [np.zeros(0, np.int64)])
-        masked = [part.counts for part in parts if part.counts is not None]
+        maskless = any(part.counts is None for part in parts if len(part.boxes))
         return cls(
             img_ids=[img_id for part in parts for img_id in part.img_ids],
             sources=[source for part in parts for source in part.sources],
-            offsets=_offsets(lengths),
+            offsets=offsets_of(lengths),
             boxes=_joined([part.boxes for part in parts], np.float32, (4,)),
             scores=_joined([part.scores for part in parts], np.float32),
             labels=_joined([part.labels for part in parts], np.int64),
             mask_scores=_joined([part.mask_scores for part in parts], np.float32),
             sizes=_joined([part.sizes for part in parts], np.int64, (2,)),
-            counts=[count for counts in masked for count in counts] if parts and len(masked) == len(parts) else None,
+            counts=None if maskless else [count for part in parts for count in part.counts or []],
         )
 
     @classmethod
@@ -131,7 +123,7 @@ class Detections:
         size, counts = _masks(found['masks']) if 'masks' in found else ([0, 0], None)
         return cls(
             img_ids=[img_id],
-            sources=[parse_uri(sample['img_path'])[0] if sample.get('img_path') else ''],
+            sources=[_source_of(sample.get('img_path'))],
             offsets=np.array([0, len(boxes)]),
             boxes=boxes,
             scores=scores,
@@ -142,8 +134,11 @@ class Detections:
         )
 
 
-def _offsets(lengths: np.ndarray) -> np.ndarray:
-    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+def _source_of(path: str | None) -> str:
+    try:
+        return parse_uri(path)[0] if path else ''
+    except ValueError:
+        return 'files'
 
 
 def _joined(arrays: Sequence[np.ndarray], dtype: Any, shape: tuple[int, ...] = ()) -> np.ndarray:

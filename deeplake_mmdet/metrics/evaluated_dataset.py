@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset, identity, open_datasets
-from deeplake_mmdet.datasets.image_uri import parse_uri
 from deeplake_mmdet.errors import ConfigError
 
 
@@ -30,32 +29,57 @@ def evaluated_dataset(metric: Any) -> DeepLakeDataset:
     return dataset
 
 
-def check_images_are_its_own(metric: Any, dataset: DeepLakeDataset, samples: Sequence[dict[str, Any]]) -> None:
+def own_metainfo(metric: Any, sources: Sequence[str]) -> Any:
+    """The metainfo of the dataset that some images are of, where it is one of several.
+
+    A `ConcatDataset` whose members differ in what was read only hands on the metainfo of its first member.
+
+    Args:
+        metric: An MMEngine metric of an evaluator of several datasets.
+        sources: Key of the dataset that each image came from.
+
+    Returns:
+        The metric's own metainfo, unless it is another member's.
+    """
+    meta, keys = metric.dataset_meta, set(sources)
+    if not isinstance(meta, dict) or 'cumulative_sizes' not in meta or len(keys) != 1:
+        return meta
+    named = open_datasets.find(identity(meta.get('deeplake', {})))
+    if named is not None and named.images.key in keys:
+        return meta
+    classes = tuple(meta.get('classes', ()))
+    of_images = [one for one in open_datasets.all() if one.images.key in keys and one.index.classes == classes]
+    members = {identity(one.metainfo['deeplake']): one for one in of_images}
+    if len(members) != 1:
+        return meta
+    return {**next(iter(members.values())).metainfo, 'cumulative_sizes': meta['cumulative_sizes']}
+
+
+def check_images_are_its_own(metric: Any, dataset: DeepLakeDataset, sources: Sequence[str]) -> None:
     """Refuse predictions for images of another dataset.
 
+    Args:
+        metric: An MMEngine metric.
+        dataset: The evaluated dataset.
+        sources: Key of the dataset that each image came from; '' is not checked.
+
     Raises:
-        ConfigError: A sample's path belongs to another dataset.
+        ConfigError: An image is of another dataset.
     """
-    for sample in samples:
-        path = sample.get('img_path')
-        if path is not None and parse_uri(path)[0] != dataset.images.key:
-            raise ConfigError(
-                f'{type(metric).__name__} got {path}, which is no image of {dataset.source.revision}. It '
-                'evaluates one dataset: use MultiDatasetsEvaluator for several.'
-            )
+    foreign = set(sources) - {'', dataset.images.key}
+    if foreign:
+        raise ConfigError(
+            f'{type(metric).__name__} got images of {sorted(foreign)[0]}, which is not {dataset.source.revision}. It '
+            'evaluates one dataset: use MultiDatasetsEvaluator for several.'
+        )
 
 
 def images_of(metric: Any, dataset: DeepLakeDataset, img_ids: Sequence[Any]) -> list[int]:
     """Places in the dataset's index of the predicted images.
 
     Raises:
-        ConfigError: An image was predicted twice, or is not in the dataset.
+        ConfigError: An image is not in the dataset.
     """
-    if len(set(img_ids)) < len(img_ids):
-        raise ConfigError(
-            f'{type(metric).__name__} got several predictions for one image. It evaluates one dataset, every image '
-            'once: use MultiDatasetsEvaluator for several datasets, and no RepeatDataset.'
-        )
     ids = dataset.index.img_ids
     place = {img_id: image for image, img_id in enumerate(ids if isinstance(ids, list) else ids.tolist())}
     unknown = [img_id for img_id in img_ids if img_id not in place]

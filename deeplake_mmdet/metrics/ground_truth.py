@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
+from deeplake_mmdet.metrics.flat import offsets_of, places_in
 
 
 @dataclass(frozen=True)
@@ -101,11 +102,9 @@ class GroundTruth:
         index = dataset.index
         ids = index.img_ids if isinstance(index.img_ids, list) else index.img_ids.tolist()
         places = np.array(sorted(images, key=lambda image: ids[image]), np.int64)
-        objects = _ranges(index.offsets[places], index.offsets[places + 1])
+        objects = places_in(index.offsets, places)
         kept = index.labels[objects] >= 0
-        counts = np.bincount(
-            np.repeat(np.arange(len(places)), _lengths(index.offsets, places))[kept], None, len(places)
-        )
+        image_of = np.repeat(np.arange(len(places)), np.diff(index.offsets)[places])[kept]
         segmentations = None
         if masks:
             flat = [mask for row in dataset.masks_of_images(places.tolist()) for mask in row]
@@ -116,7 +115,7 @@ class GroundTruth:
             img_ids=[ids[image] for image in places.tolist()],
             rows=index.rows[places],
             sizes=index.sizes[places],
-            offsets=np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+            offsets=offsets_of(np.bincount(image_of, minlength=len(places))),
             boxes_xywh=index.xywh(objects),
             labels=index.labels[objects].astype(np.int64),
             areas=index.areas[objects],
@@ -126,14 +125,3 @@ class GroundTruth:
             category_ids=index.category_ids,
             segmentations=segmentations,
         )
-
-
-def _lengths(offsets: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return offsets[places + 1] - offsets[places]
-
-
-def _ranges(starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
-    """The integers of several ranges after one another, int64."""
-    lengths = stops - starts
-    ends = np.cumsum(lengths)
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - (ends - lengths), lengths)

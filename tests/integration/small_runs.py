@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pycocotools.mask as mask_util
 import torch
-from mmdet.evaluation.metrics import coco_metric
 from mmdet.registry import METRICS
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 
 from deeplake_mmdet.engine.num_classes import head_keys
+from deeplake_mmdet.metrics.coco_summary import summarize
 
 DETECTOR = 'mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py'
 MASK_DETECTOR = 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'
@@ -112,14 +115,17 @@ def random_predictions(dataset: Any, seed: int, masks: bool = False) -> list[dic
         info = dataset.get_data_info(i)
         boxes = [instance['bbox'] for instance in info['instances'] if rng.random() < 0.8]
         labels = [instance['bbox_label'] for instance in info['instances']][: len(boxes)]
-        boxes += rng.uniform(0, min(info['width'], info['height']), (2, 4)).tolist()
-        labels += rng.integers(0, len(dataset.metainfo['classes']), 2).tolist()
-        boxes = np.asarray(boxes) + rng.normal(0, 1.0, (len(boxes), 4))
+        if i % 7 == 3:
+            boxes, labels = [], []  # nothing found
+        else:
+            boxes += rng.uniform(0, min(info['width'], info['height']), (2, 4)).tolist()
+            labels += rng.integers(0, len(dataset.metainfo['classes']), 2).tolist()
+        boxes = np.asarray(boxes).reshape(-1, 4) + rng.normal(0, 1.0, (len(boxes), 4))
         boxes = np.concatenate([np.minimum(boxes[:, :2], boxes[:, 2:]), np.maximum(boxes[:, :2], boxes[:, 2:])], axis=1)
         predicted = InstanceData(
             bboxes=torch.tensor(boxes, dtype=torch.float32),
             scores=torch.tensor(rng.integers(1, 10, len(boxes)) / 10, dtype=torch.float32),
-            labels=torch.tensor(labels),
+            labels=torch.tensor(labels, dtype=torch.int64),
         )
         if masks:
             predicted.masks = [_box_mask(box, info['height'], info['width']) for box in boxes]
@@ -140,22 +146,42 @@ def _box_mask(box: np.ndarray, height: int, width: int) -> dict:
     return mask_util.encode(mask)
 
 
-def evaluate_predictions(metric: dict, dataset: Any, predictions: list[dict]) -> np.ndarray:
-    """The twelve numbers of pycocotools, unrounded, out of a metric of MMDetection."""
+def measured(metric: dict, dataset: Any, predictions: list[dict]) -> Any:
+    """A metric that has evaluated predictions, and the values that it gave."""
     evaluator = METRICS.build(metric)
     evaluator.dataset_meta = dataset.metainfo
-    stats = []
+    for sample in predictions:
+        evaluator.process({}, [copy.deepcopy(sample)])
+    return evaluator, evaluator.evaluate(len(predictions))
 
-    class Recording(coco_metric.COCOeval):
-        def summarize(self) -> None:
-            super().summarize()
-            stats.append(np.array(self.stats))
 
-    original, coco_metric.COCOeval = coco_metric.COCOeval, Recording
-    try:
-        for sample in predictions:
-            evaluator.process({}, [sample])
-        evaluator.evaluate(len(predictions))
-    finally:
-        coco_metric.COCOeval = original
-    return stats[0]
+def twelve_numbers(evaluator: Any, metric: str) -> list[float]:
+    """The numbers of `DeepLakeCocoMetric`, unrounded, by pycocotools' order."""
+    evaluation = evaluator.evaluation
+    return list(summarize(evaluation.curves[metric], evaluation.truth.category_ids).values())
+
+
+def twelve_of_pycocotools(ann_file: str, classes: tuple[str, ...], predictions: list[dict], metric: str) -> list[float]:
+    """The numbers of a run of pycocotools on the JSON."""
+    truth = COCO(ann_file)
+    ids = {category['name']: category['id'] for category in truth.dataset['categories']}
+    results = []
+    for sample in predictions:
+        found = sample['pred_instances']
+        for k, (x1, y1, x2, y2) in enumerate(found.bboxes.tolist()):
+            result = {'image_id': sample['img_id'], 'category_id': ids[classes[int(found.labels[k])]]}
+            result['score'] = float(found.scores[k])
+            if metric == 'segm':
+                result['segmentation'] = found.masks[k]
+            else:
+                result['bbox'] = [x1, y1, x2 - x1, y2 - y1]
+            results.append(result)
+    evaluation = COCOeval(truth, truth.loadRes(results), 'segm' if metric == 'segm' else 'bbox')
+    evaluation.params.maxDets = [100, 300, 1000]
+    evaluation.params.imgIds = [sample['img_id'] for sample in predictions]
+    evaluation.params.catIds = [ids[name] for name in classes]
+    evaluation.params.useCats = int(metric != 'proposal')
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return evaluation.stats.tolist()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 
 from deeplake_mmdet import DeepLakeCocoMetric, DeepLakeDataset
-from deeplake_mmdet.errors import ColumnError, ConfigError
+from deeplake_mmdet.errors import AnnotationError, ColumnError, ConfigError
 from tests.support.tiny import write_tiny
 
 
@@ -44,7 +45,11 @@ def _evaluate(dataset: DeepLakeDataset, samples: list[dict], **kwargs) -> dict:
     metric = DeepLakeCocoMetric(**kwargs)
     metric.dataset_meta = dataset.metainfo
     metric.process({}, samples)
-    return metric.evaluate(len(samples))
+    return metric.evaluate(len(dataset))
+
+
+def _tiny(tmp_path, **kwargs) -> DeepLakeDataset:
+    return DeepLakeDataset(deeplake_path=write_tiny(tmp_path / 'ds', **kwargs), test_mode=True)
 
 
 def _boxes(rows: int) -> list:
@@ -79,7 +84,7 @@ def test_iou_thresholds_count_as_a_config_writes_them(tmp_path, iou_thrs, precis
 
 def test_predictions_of_another_dataset_are_refused(tmp_path):
     one, other = (DeepLakeDataset(deeplake_path=write_tiny(tmp_path / name), test_mode=True) for name in 'ab')
-    with pytest.raises(ConfigError, match=r'no image of .*MultiDatasetsEvaluator'):
+    with pytest.raises(ConfigError, match=r'got images of .*MultiDatasetsEvaluator'):
         _evaluate(one, _perfect(one) + _perfect(other))
 
 
@@ -91,7 +96,7 @@ def test_an_image_that_is_predicted_twice_is_refused(tmp_path):
 
 def test_segmentation_without_masks_is_refused(tmp_path):
     dataset = DeepLakeDataset(deeplake_path=write_tiny(tmp_path / 'ds'), test_mode=True)
-    with pytest.raises(ColumnError, match='metric asks for masks'):
+    with pytest.raises(ColumnError, match='asks for masks'):
         _evaluate(dataset, _perfect(dataset), metric='segm')
 
 
@@ -99,4 +104,139 @@ def test_a_dataset_of_another_kind_is_refused(tmp_path):
     metric = DeepLakeCocoMetric()
     metric.dataset_meta = dict(classes=('a',))
     with pytest.raises(ConfigError, match='expected the evaluated dataset to be one DeepLakeDataset'):
-        metric.process({}, [])
+        metric.evaluate(0)
+
+
+def test_images_that_were_not_predicted_are_missed(tmp_path):
+    dataset = _tiny(tmp_path)
+    with pytest.raises(ConfigError, match=r'expected predictions for the 6 images .* but got 5.*indices='):
+        _evaluate(dataset, _perfect(dataset)[:5])
+
+
+def test_images_that_are_not_in_the_dataset_are_named(tmp_path):
+    dataset = _tiny(tmp_path)
+    samples = _perfect(dataset)
+    samples[2]['img_id'] = 4711
+    with pytest.raises(ConfigError, match=r'images that are not in .*img_id \[4711\]'):
+        _evaluate(dataset, samples)
+
+
+def test_a_metric_that_is_used_again_takes_the_annotations_of_the_new_dataset(tmp_path):
+    one, other = (
+        DeepLakeDataset(deeplake_path=write_tiny(tmp_path / str(shift), boxes=_shifted(shift)), test_mode=True)
+        for shift in (0, 9)
+    )
+    metric = DeepLakeCocoMetric()
+    for dataset in (one, other):
+        metric.dataset_meta = dataset.metainfo
+        metric.process({}, _perfect(dataset))
+        assert metric.evaluate(len(dataset))['coco/bbox_mAP'] == 1
+
+
+def _with_masks(tmp_path) -> DeepLakeDataset:
+    """Each box has a mask that fills it."""
+    from deeplake import types
+
+    masks = np.zeros((40, 40, 2), np.uint8)
+    masks[3:15, 2:12, 0] = masks[5:35, 20:35, 1] = 1
+    return _tiny(tmp_path, extra={'masks': (types.BinaryMask(sample_compression='lz4'), [masks] * 6)})
+
+
+def _shifted(shift: int) -> list:
+    return [[[2 + shift, 3, 10, 12], [18, 2 + shift, 15, 20]]] * 6
+
+
+def test_an_evaluation_without_a_detection_gives_zeros(tmp_path):
+    dataset = _tiny(tmp_path)
+    samples = _perfect(dataset)
+    for sample in samples:
+        sample['pred_instances'] = sample['pred_instances'][:0]
+    values = _evaluate(dataset, samples, classwise=True)
+    assert values['coco/bbox_mAP'] == values['coco/bbox_mAP_50'] == values['coco/cat_precision'] == 0
+    assert values['coco/bbox_mAP_l'] == -1  # there is no large object
+
+
+def test_a_dataset_without_an_annotation_gives_minus_one_and_a_warning(tmp_path, caplog):
+    dataset = _tiny(tmp_path, boxes=[[]] * 3)
+    samples = _perfect(dataset)
+    samples[1]['pred_instances'] = _found([[1, 2, 9, 9]], [0.5], [0])
+    with caplog.at_level('WARNING'):
+        logger = MMLogger.get_current_instance()
+        logger.addHandler(caplog.handler)
+        values = _evaluate(dataset, samples)
+        logger.removeHandler(caplog.handler)
+    assert set(values.values()) == {-1}
+    assert 'none of the 3 images has an annotation' in caplog.text
+
+
+def _found(boxes: list, scores: list, labels: list) -> InstanceData:
+    return InstanceData(
+        bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+        scores=torch.tensor(scores),
+        labels=torch.tensor(labels),
+    )
+
+
+@pytest.mark.parametrize(('key', 'name'), [('scores', 'finite scores'), ('bboxes', 'finite bboxes')])
+def test_a_number_that_is_none_is_refused_with_its_image(tmp_path, key, name):
+    dataset = _tiny(tmp_path)
+    samples = _perfect(dataset)
+    samples[4]['pred_instances'][key][1] = float('nan')
+    with pytest.raises(AnnotationError, match=rf'img_id 4 expected {name}, but got .*nan.* for detection 1'):
+        _evaluate(dataset, samples)
+
+
+@pytest.mark.parametrize('label', [-1, 2])
+def test_a_label_that_no_class_has_is_refused(tmp_path, label):
+    dataset = _tiny(tmp_path)
+    samples = _perfect(dataset)
+    samples[3]['pred_instances'].labels[0] = label
+    with pytest.raises(ConfigError, match=rf'img_id 3 expected labels from 0 to 1.*but got {label}.*num_classes'):
+        _evaluate(dataset, samples)
+
+
+def test_masks_that_the_detector_does_not_predict_cannot_be_evaluated(tmp_path):
+    dataset = _with_masks(tmp_path)
+    with pytest.raises(AnnotationError, match=r"metric='segm'\) expected predicted masks.*mask head"):
+        _evaluate(dataset, _perfect(dataset), metric='segm')
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(ann_file='a.json'), r'ann_file=\) expected no value.*_delete_=True'),
+        (dict(metric='bboxes'), r"metric=\) expected some of 'bbox', .*'bboxes'.* Did you mean 'bbox'"),
+        (dict(metric=[]), r'metric=\) expected each of .* at most once, but got \[\]'),
+        (dict(metric=['bbox', 'bbox']), r'metric=\) expected each of .* at most once'),
+        (dict(metric=['proposal', 'proposal_fast']), r'metric=\).*got both.*two evaluators'),
+        (dict(metric_items=['mAP50']), r"metric_items=\).*'mAP50'.* Did you mean 'mAP_50'"),
+        (dict(metric_items=['AR@300'], proposal_nums=(1, 10)), r"metric_items=\) .*'AR@10', .*but got 'AR@300'"),
+        (dict(format_only=True), r'outfile_prefix=\) expected where to write'),
+        (dict(proposal_nums=(100, 10)), r'proposal_nums=\) expected rising positive'),
+        (dict(proposal_nums=(0, 10)), r'proposal_nums=\) expected rising positive integers'),
+        (dict(iou_thrs=1.5), r'iou_thrs=\) expected rising IoU thresholds'),
+        (dict(iou_thrs=[0.7, 0.5]), r'iou_thrs=\) expected rising IoU thresholds'),
+        (dict(iou_thrs='half'), r'iou_thrs=\) expected rising IoU thresholds'),
+    ],
+)
+def test_an_argument_that_means_nothing_is_refused(options, message):
+    with pytest.raises(ConfigError, match='DeepLakeCocoMetric.' + message):
+        DeepLakeCocoMetric(**options)
+
+
+@pytest.mark.parametrize(('backend', 'message'), [('hotcocoa', "'hotcocoa'.*Did you mean 'hotcoco'")])
+def test_an_engine_that_is_unknown_is_refused(tmp_path, backend, message):
+    with pytest.raises(ConfigError, match=message):
+        DeepLakeCocoMetric(backend=backend)
+
+
+def test_precisions_of_classes_have_a_name_for_each_metric(tmp_path):
+    dataset = _with_masks(tmp_path)
+    samples = _perfect(dataset)
+    for sample in samples:
+        bitmaps = torch.zeros((2, 40, 40), dtype=torch.bool)
+        bitmaps[0, 3:15, 2:12] = True
+        sample['pred_instances'].masks = bitmaps
+    values = _evaluate(dataset, samples, metric=['bbox', 'segm'], classwise=True)
+    assert values['coco/bbox_cat_precision'] == values['coco/bbox_dog_precision'] == 1
+    assert (values['coco/segm_cat_precision'], values['coco/segm_dog_precision']) == (1, 0)

@@ -44,7 +44,7 @@ FORMATS = {
         'DeepLakeCocoMetric',
         ('CocoMetric', 'DeepLakeCocoMetric'),
         ('bbox', 'segm', 'proposal', 'proposal_fast'),
-        ('classwise', 'proposal_nums', 'iou_thrs', 'metric_items', 'outfile_prefix', 'format_only'),
+        ('classwise', 'proposal_nums', 'iou_thrs', 'metric_items', 'outfile_prefix', 'format_only', 'backend'),
         'coco',
         'bbox_mAP',
     ),
