@@ -16,6 +16,7 @@ _MODULES = {
         'DeepLakeCocoMetric': 'deeplake_mmdet.metrics.coco',
         'DeepLakeVOCMetric': 'deeplake_mmdet.metrics.voc',
     },
+    'HOOKS': {'DeepLakeReportHook': 'deeplake_mmdet.report.hook'},
 }
 
 
@@ -29,7 +30,7 @@ def _stand_in(name: str, module: str) -> Any:
 
 
 def register_all() -> None:
-    """Register dataset, metric and file backend; harmless when called again."""
+    """Register dataset, metrics, hook and file backend; harmless when called again."""
     import mmengine.registry
     from mmengine.fileio import register_backend
 

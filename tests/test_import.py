@@ -74,6 +74,7 @@ ORDER = (
     'annotations',
     'datasets',
     'metrics',
+    'report',
     'engine',
     'convert',
     'visualization',

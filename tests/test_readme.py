@@ -9,6 +9,7 @@ import pytest
 from mmengine.config import Config
 
 from deeplake_mmdet.convert import make_demo
+from deeplake_mmdet.engine.num_classes import head_keys
 from deeplake_mmdet.engine.prepare import prepare
 
 ROOT = Path(__file__).parents[1]
@@ -60,4 +61,4 @@ def test_every_leaf_config_is_short_and_prepares(tmp_path, demo, path):
         dataset.deeplake_path, dataset.deeplake_view_id = demo, 'train'
     config.work_dir = str(tmp_path)
     prepare(config)
-    assert config.model.bbox_head.num_classes == 5
+    assert {node[name] for _, node, name in head_keys(config.model)} == {5}

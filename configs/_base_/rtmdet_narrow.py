@@ -60,5 +60,8 @@ default_hooks = dict(
     checkpoint=dict(interval=4, max_keep_ckpts=1, save_best='coco/bbox_mAP'),
     logger=dict(interval=10),
 )
-custom_hooks = [dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.002, update_buffers=True, priority=49)]
+custom_hooks = [
+    dict(type='EMAHook', ema_type='ExpMomentumEMA', momentum=0.002, update_buffers=True, priority=49),
+    dict(type='DeepLakeReportHook'),
+]
 randomness = dict(seed=0)

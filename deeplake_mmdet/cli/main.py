@@ -11,6 +11,8 @@ from deeplake_mmdet.errors import DeepLakeMMDetError
 VERBS = {
     'train': 'train a detector from a config',
     'test': 'evaluate a checkpoint',
+    'evaluate': 'evaluate predictions that were written before, without the model',
+    'report': 'make the HTML report of a run again, from the files in its work dir',
     'convert': 'make a Deep Lake dataset from COCO or PASCAL VOC files, or from one of format 3',
     'demo': 'make a small dataset, train on it, evaluate, and draw the result',
     'upgrade-config': 'write a config of MMDetection 2 as one of MMDetection 3',

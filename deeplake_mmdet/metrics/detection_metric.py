@@ -37,6 +37,7 @@ class DetectionMetric(BaseMetric):
     """
 
     needs_masks = False
+    dataset_meta: Any  # a property of the base class
 
     def __init__(self, collect_device: str = 'cpu', prefix: str | None = None, collect_dir: str | None = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix, collect_dir=collect_dir)

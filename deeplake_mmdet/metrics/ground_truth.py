@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
 from deeplake_mmdet.metrics.flat import offsets_of, places_in
+
+if TYPE_CHECKING:
+    from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
 
 
 @dataclass(frozen=True)

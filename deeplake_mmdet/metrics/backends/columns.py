@@ -109,8 +109,6 @@ def _masks_of_truth(truth: GroundTruth) -> list[Any]:
     masks = []
     for segmentation, image in zip(truth.segmentations, truth.image_of.tolist(), strict=True):
         size = truth.sizes[image].tolist()
-        if isinstance(segmentation, list):
-            segmentation = [ring for ring in segmentation if len(ring)]
         try:
             mask = run_lengths(segmentation, size)
         except Exception as error:  # pycocotools raises the base class itself
