@@ -61,11 +61,6 @@ class GroundTruth:
         """Boxes as left, top, right, bottom, float64 (M, 4)."""
         return np.concatenate([self.boxes_xywh[:, :2], self.boxes_xywh[:, :2] + self.boxes_xywh[:, 2:]], axis=1)
 
-    @property
-    def category_ranks(self) -> np.ndarray:
-        """Place of each class when the classes are sorted by their category ids, int64 (K,)."""
-        return np.argsort(np.argsort(self.category_ids, kind='stable'), kind='stable')
-
     def of_image(self, image: int) -> slice:
         """The objects of one image."""
         return slice(int(self.offsets[image]), int(self.offsets[image + 1]))

@@ -151,6 +151,7 @@ def reference(truth: GroundTruth, detections: Detections, asked: Settings) -> CO
         evaluation.params.iouThrs = asked.iou_thrs
         evaluation.params.maxDets = list(asked.max_dets)
         evaluation.params.useCats = int(asked.use_cats)
+        evaluation.params.catIds = list(truth.category_ids)  # in the order of the classes, as `CocoMetric` sets them
         evaluation.evaluate()
         evaluation.accumulate()
         if len(asked.max_dets) == 3:

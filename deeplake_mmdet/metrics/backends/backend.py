@@ -1,7 +1,7 @@
 """What every engine does: take ground truth and detections, give curves in the order of the run's classes.
 
-Image numbers are positions and category numbers are ranks of the original ids, so that ties between equal scores are
-broken as in a run over the original JSON; the curves are put back into the order of the classes here.
+Images and classes are numbered by their positions, so that ties between equal scores are broken as in a run over the
+original JSON: images in the order of their ids, and where classes count as one, classes in the order of the run.
 """
 
 from __future__ import annotations
@@ -90,16 +90,16 @@ class Backend(ABC):
         found = columns_of_detections(truth, detections, settings.iou_type)
         with self._blamed():
             precision, recall = self._run(self._ground_truth(truth, settings.iou_type), found, settings)
-        classes = truth.category_ranks if settings.use_cats else np.zeros(1, np.int64)
-        shape = (len(settings.iou_thrs), len(classes), AREAS, len(settings.max_dets))
+        classes = len(truth.classes) if settings.use_cats else 1
+        shape = (len(settings.iou_thrs), classes, AREAS, len(settings.max_dets))
         if np.shape(precision) != (shape[0], len(RECALL_THRS), *shape[1:]) or np.shape(recall) != shape:
             raise BackendError(
                 f'{self.version} expected to give a recall of shape {shape}, but gave {np.shape(recall)} with a '
                 f"precision of shape {np.shape(precision)}. Set another backend, such as 'pycocotools'."
             )
         return Curves(
-            precision=precision[:, :, classes],
-            recall=recall[:, classes],
+            precision=precision,
+            recall=recall,
             iou_thrs=settings.iou_thrs,
             max_dets=tuple(sorted(settings.max_dets)),
         )
@@ -128,4 +128,4 @@ class Backend(ABC):
 
     @abstractmethod
     def _run(self, built: Any, found: Columns, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
-        """Precision (T, R, K, A, M) and recall (T, K, A, M), float64, categories in the order of their ids."""
+        """Precision (T, R, K, A, M) and recall (T, K, A, M), float64, categories in the order of their numbers."""

@@ -26,7 +26,7 @@ class Columns:
 
     Attributes:
         images: Image numbers from 1, int64 (D,).
-        categories: Category numbers from 1 in the order of the original category ids, int64 (D,).
+        categories: Category numbers from 1 in the order of the run's classes, int64 (D,).
         boxes: Left, top, width, height in pixels, float64 (D, 4).
         areas: Square pixels, float64 (D,).
         crowd: bool (D,); of a detection False.
@@ -51,7 +51,7 @@ def columns_of_truth(truth: GroundTruth, iou_type: str) -> Columns:
     """
     return Columns(
         images=truth.image_of + 1,
-        categories=truth.category_ranks[truth.labels] + 1,
+        categories=truth.labels + 1,
         boxes=truth.boxes_xywh,
         areas=truth.areas,
         crowd=truth.crowd,
@@ -75,7 +75,7 @@ def columns_of_detections(truth: GroundTruth, detections: Detections, iou_type: 
         areas = _areas(masks)
     return Columns(
         images=detections.image_of + 1,
-        categories=truth.category_ranks[detections.labels] + 1,
+        categories=detections.labels + 1,
         boxes=boxes,
         areas=areas,
         crowd=np.zeros(len(boxes), bool),
