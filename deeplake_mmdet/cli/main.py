@@ -28,6 +28,12 @@ def usage() -> str:
     )
 
 
+def message_of(error: Exception) -> str:
+    """What an error says; of one in a worker process PyTorch hands on the traceback, which ends with it."""
+    text, name = str(error), f'.{type(error).__name__}: '
+    return text.rpartition(name)[2].strip() if 'Original Traceback' in text and name in text else text
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; returns the process's exit code. An error of ours is printed as one message, not as a traceback."""
     argv = list(sys.argv[1:] if argv is None else argv)
@@ -42,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         module = importlib.import_module(f'deeplake_mmdet.cli.{verb.replace("-", "_")}')
         return module.main(argv) or 0
     except DeepLakeMMDetError as error:
-        print(f'{type(error).__name__}: {error}', file=sys.stderr)
+        print(f'{type(error).__name__}: {message_of(error)}', file=sys.stderr)
         if isinstance(error, TimeoutError):  # Deep Lake is still waiting, and would crash the interpreter at its end
             sys.stdout.flush()
             sys.stderr.flush()

@@ -52,9 +52,12 @@ def apply_arguments(config: Any, args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     args = parse(argv)
     config, notes = load_config(args)
+    splits: tuple[str, ...] = ('train', 'val')
+    options = args.cfg_options or {}
     if args.no_validate:
         leave_out_validation(config)
-    notes += prepare(config, ('train',) if args.no_validate else ('train', 'val'), args.cfg_options)
+        splits, options = ('train',), {k: v for k, v in options.items() if not k.startswith(('val_', 'test_'))}
+    notes += prepare(config, splits, options)
     apply_arguments(config, args)
     build_runner(config, notes).train()
     end_rank()

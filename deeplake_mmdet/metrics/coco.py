@@ -179,7 +179,7 @@ class DeepLakeCocoMetric(DetectionMetric):
             rows = [[f'{column[k]:.3f}' for column in of_metric.values()] for k in range(len(classes))]
             header = ['category', *(name.removeprefix(f'{metric}_') for name in of_metric)]
             body = [[name, *row] for name, row in zip(classes, rows, strict=True)]
-            MMLogger.get_current_instance().info('\n' + AsciiTable([header, *body]).table)
+            MMLogger.get_current_instance().info(f'{metric} of each class\n{AsciiTable([header, *body]).table}')
             prefix = f'{metric}_' if len(tables) > 1 else ''
             found = columns[f'{metric}_mAP']
             values |= {f'{prefix}{name}_precision': round(float(found[k]), 3) for k, name in enumerate(classes)}

@@ -107,31 +107,44 @@ class Detections:
                 them, ``masks`` (bitmaps (n, H, W) or COCO run lengths) and ``mask_scores``; ``img_path``.
 
         Raises:
-            AnnotationError: A score or a box is no finite number.
+            AnnotationError: A score or a box is no finite number, or there is not one of each for every box.
         """
         found, img_id = sample['pred_instances'], sample['img_id']
         boxes = _array(found['bboxes'], np.float32).reshape(-1, 4)
-        scores = _array(found['scores'], np.float32)
-        for name, values in (('scores', scores), ('bboxes', boxes)):
-            if not np.isfinite(values).all():
-                wrong = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
-                raise AnnotationError(
-                    f'The predictions of the image with img_id {img_id!r} expected finite {name}, but got '
-                    f'{values[wrong].tolist()} for detection {wrong}. The training has probably diverged: look at its '
-                    'losses, and evaluate an earlier checkpoint.'
-                )
+        scores, labels = _array(found['scores'], np.float32), _array(found['labels'], np.int64)
+        mask_scores = _array(found['mask_scores'], np.float32) if 'mask_scores' in found else scores
         size, counts = _masks(found['masks']) if 'masks' in found else ([0, 0], None)
+        what = f'The predictions of the image with img_id {img_id!r}'
+        each = {'scores': scores, 'labels': labels, 'mask_scores': mask_scores, 'masks': counts}
+        for name, values in each.items():
+            if values is not None and len(values) != len(boxes):
+                raise AnnotationError(
+                    f'{what} expected {len(boxes)} {name}, one a box, but got {len(values)}. Correct what the detector '
+                    'gives, or predict again.'
+                )
+        for name, numbers in (('scores', scores), ('bboxes', boxes), ('mask_scores', mask_scores)):
+            _check_finite(what, name, numbers)
         return cls(
             img_ids=[img_id],
             sources=[_source_of(sample.get('img_path'))],
             offsets=np.array([0, len(boxes)]),
             boxes=boxes,
             scores=scores,
-            labels=_array(found['labels'], np.int64),
-            mask_scores=_array(found['mask_scores'], np.float32) if 'mask_scores' in found else scores,
+            labels=labels,
+            mask_scores=mask_scores,
             sizes=np.array([size], np.int64),
             counts=counts,
         )
+
+
+def _check_finite(what: str, name: str, values: np.ndarray) -> None:
+    if np.isfinite(values).all():
+        return
+    wrong = int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))[0])
+    raise AnnotationError(
+        f'{what} expected finite {name}, but got {values[wrong].tolist()} for detection {wrong}. The training has '
+        'probably diverged: look at its losses, and evaluate an earlier checkpoint.'
+    )
 
 
 def _source_of(path: str | None) -> str:
@@ -146,7 +159,9 @@ def _joined(arrays: Sequence[np.ndarray], dtype: Any, shape: tuple[int, ...] = (
 
 
 def _array(value: Any, dtype: Any) -> np.ndarray:
-    value = value.detach().cpu().numpy() if hasattr(value, 'detach') else value
+    if hasattr(value, 'detach'):
+        value = value.detach().cpu()
+        value = (value.float() if value.is_floating_point() else value).numpy()  # NumPy knows no bfloat16
     return np.asarray(value, dtype)
 
 

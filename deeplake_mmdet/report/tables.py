@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from deeplake_mmdet.report.outcome import Outcome
 
 NOTHING = '–'
 _METRICS = ('bbox', 'segm')
+_OF_METRIC = re.compile(rf'(?:^|/)({"|".join(_METRICS)})_(.*)$')  # a class's name may hold a slash too
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,13 @@ def number(value: Any) -> str:
 
 def metric_table(values: Mapping[str, Any]) -> Table:
     """Every metric; those of boxes and of masks side by side where both were measured."""
-    names = [name.rpartition('/')[2] for name in values]
-    both = all(any(name.startswith(f'{metric}_') for name in names) for metric in _METRICS)
-    if not both:
+    parts = {name: _OF_METRIC.search(name) for name in values}
+    if {part[1] for part in parts.values() if part} != set(_METRICS):
         return Table(('metric', 'value'), [(name, number(value)) for name, value in values.items()])
     rows: dict[str, dict[str, str]] = {}
-    for name, value in values.items():
-        metric, _, rest = name.rpartition('/')[2].partition('_')
-        row, column = (rest, metric) if metric in _METRICS else (name, 'other')
-        rows.setdefault(row, {})[column] = number(value)
+    for name, part in parts.items():
+        row, column = (part[2], part[1]) if part else (name, 'other')
+        rows.setdefault(row, {})[column] = number(values[name])
     columns = [*_METRICS, *(['other'] if any('other' in row for row in rows.values()) else [])]
     body = [(name, *(row.get(column, '') for column in columns)) for name, row in rows.items()]
     return Table(('metric', *columns), body)

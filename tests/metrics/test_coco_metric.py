@@ -186,6 +186,33 @@ def test_a_number_that_is_none_is_refused_with_its_image(tmp_path, key, name):
         _evaluate(dataset, samples)
 
 
+def test_a_score_of_a_mask_that_is_no_number_is_refused(tmp_path):
+    dataset = _tiny(tmp_path)
+    samples = _perfect(dataset)
+    samples[1]['pred_instances'].mask_scores = torch.tensor([0.5, float('nan')])
+    with pytest.raises(AnnotationError, match='img_id 1 expected finite mask_scores'):
+        _evaluate(dataset, samples)
+
+
+@pytest.mark.parametrize('key', ['scores', 'labels', 'mask_scores', 'masks'])
+@pytest.mark.parametrize('number', [1, 3])
+def test_predictions_that_are_not_one_a_box_are_refused(tmp_path, key, number):
+    dataset = _tiny(tmp_path)
+    samples = [dict(sample, pred_instances=sample['pred_instances'].to_dict()) for sample in _perfect(dataset)]
+    values = {'labels': torch.zeros(number, dtype=torch.int64), 'masks': torch.zeros((number, 40, 40))}
+    samples[2]['pred_instances'][key] = values.get(key, torch.full((number,), 0.5))
+    with pytest.raises(AnnotationError, match=rf'img_id 2 expected 2 {key}, one a box, but got {number}'):
+        _evaluate(dataset, samples)
+
+
+def test_numbers_of_half_precision_are_read(tmp_path):
+    dataset = _tiny(tmp_path)
+    samples = _perfect(dataset)
+    for sample in samples:
+        sample['pred_instances'].scores = sample['pred_instances'].scores.to(torch.bfloat16)
+    assert _evaluate(dataset, samples)['coco/bbox_mAP'] == 1
+
+
 @pytest.mark.parametrize('label', [-1, 2])
 def test_a_label_that_no_class_has_is_refused(tmp_path, label):
     dataset = _tiny(tmp_path)

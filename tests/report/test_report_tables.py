@@ -41,6 +41,12 @@ def test_metrics_of_boxes_and_masks_stand_side_by_side():
     ]
 
 
+def test_a_class_with_a_slash_in_its_name_stays_in_its_column():
+    table = metric_table({'coco/bbox_car/bbox_x_precision': 0.5, 'coco/segm_car/bbox_x_precision': 0.4})
+    assert table.header == ('metric', 'bbox', 'segm')
+    assert table.rows == [('car/bbox_x_precision', '0.500', '0.400')]
+
+
 def test_metrics_of_one_kind_are_listed_as_they_are_called():
     table = metric_table({'pascal_voc/mAP': 0.5, 'AP50': float('nan')})
     assert table.header == ('metric', 'value')

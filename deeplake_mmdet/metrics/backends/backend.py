@@ -119,7 +119,8 @@ class Backend(ABC):
             raise
         except BaseException as error:
             raise BackendError(
-                f"{self.version} failed: {type(error).__name__}: {error}. Set another backend, such as 'pycocotools'."
+                f'{self.version} failed: {type(error).__name__}: {str(error).rstrip(". ")}. '
+                "Set another backend, such as 'pycocotools'."
             ) from error
 
     @abstractmethod

@@ -10,10 +10,8 @@ from deeplake_mmdet.metrics.ground_truth import GroundTruth
 
 def image_dicts(truth: GroundTruth) -> list[dict[str, Any]]:
     """The images, numbered from 1 in the order of their ids."""
-    return [
-        {'id': number, 'height': height, 'width': width}
-        for number, (height, width) in enumerate(truth.sizes.tolist(), start=1)
-    ]
+    sides = zip(*truth.sizes.T.tolist(), strict=True)
+    return [{'id': number, 'height': height, 'width': width} for number, (height, width) in enumerate(sides, start=1)]
 
 
 def category_dicts(truth: GroundTruth) -> list[dict[str, Any]]:

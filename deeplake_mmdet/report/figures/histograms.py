@@ -56,7 +56,8 @@ def score_picture(outcome: Outcome) -> Picture:
     axes.set_yscale('symlog', linthresh=1)
     axes.set(xlim=(0, 1))
     axes.set_ylim(bottom=0)
-    axes.axvline(outcome.threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)), label='best threshold')
+    if outcome.curve.best is not None:
+        axes.axvline(outcome.threshold, color=INK, linewidth=1, linestyle=(0, (4, 3)), label='best threshold')
     label(axes, 'score', 'detections (logarithmic)')
     legend(axes, loc='upper right')
     text = f'{len(right)} detections are right and {len(wrong)} wrong, over all scores.'
