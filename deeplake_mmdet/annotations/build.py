@@ -142,6 +142,8 @@ def _img_ids(source: SourceHandle, columns: ColumnMap) -> np.ndarray | list[str]
     ids: np.ndarray | list[str] = (
         [str(value) for value in values] if isinstance(values, list) else np.asarray(values).reshape(-1)
     )
+    if isinstance(ids, np.ndarray) and ids.dtype.kind == 'f':
+        ids = _whole(ids, column, rows)
     unique, counts = np.unique(np.asarray(ids), return_counts=True)
     if len(unique) < len(rows):
         repeated = int(np.argmax(counts))
@@ -151,6 +153,17 @@ def _img_ids(source: SourceHandle, columns: ColumnMap) -> np.ndarray | list[str]
             'Evaluation would mix these images up.'
         )
     return ids
+
+
+def _whole(ids: np.ndarray, column: str, rows: np.ndarray) -> np.ndarray:
+    """Floats that are whole numbers as int64."""
+    wrong = np.flatnonzero(ids != np.round(ids))
+    if len(wrong):
+        raise AnnotationError(
+            f'Column {column!r}, row {int(rows[wrong[0]])}: expected a whole number or a text as image id, but got '
+            f'{ids[wrong[0]]}. Name another column with deeplake_tensors=dict(img_id=…).'
+        )
+    return ids.astype(np.int64)
 
 
 def _category_ids(columns: ColumnMap, names: Sequence[str]) -> tuple[int, ...]:

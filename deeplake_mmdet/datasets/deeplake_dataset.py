@@ -7,6 +7,7 @@ hooks, analysis tools. It gives the samples that `CocoDataset` gives for the sam
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -200,11 +201,19 @@ class DeepLakeDataset(BaseDetDataset):
         info = copy.deepcopy(self._metainfo)
         info['classes'] = class_names(self.columns.class_names, self._metainfo.get('classes'))
         info.setdefault('palette', palette(len(info['classes'])))
-        if self._fully_initialized and not self.source.revision.digest:
-            self.source.with_digest(self.index.digest)
-            self._announce()
+        if self._fully_initialized:
+            if not self.source.revision.digest:
+                self.source.with_digest(self._digest())
+            self._announce()  # also of a subset, which shares the source of a dataset that was announced
         info['deeplake'] = self.source.revision.to_strings()
         return info
+
+    def _digest(self) -> str:
+        """Of the annotations, and of which column's masks they have: two datasets may differ in nothing else."""
+        masks = self.columns.masks
+        if masks is None:
+            return self.index.digest
+        return hashlib.blake2b(f'{self.index.digest}\0{masks.name}'.encode(), digest_size=16).hexdigest()
 
     # Reading the annotations
 

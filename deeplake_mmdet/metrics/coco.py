@@ -16,7 +16,7 @@ from mmengine.logging import MMLogger
 from terminaltables import AsciiTable
 
 from deeplake_mmdet.errors import AnnotationError, ConfigError
-from deeplake_mmdet.metrics.backends import Backend, Settings, check_backend, choose_backend
+from deeplake_mmdet.metrics.backends import Backend, BackendError, Settings, check_backend, choose_backend
 from deeplake_mmdet.metrics.coco_json import write_results
 from deeplake_mmdet.metrics.coco_summary import item_names, per_class, summarize, summary_lines
 from deeplake_mmdet.metrics.detection_metric import DetectionMetric
@@ -150,7 +150,14 @@ class DeepLakeCocoMetric(DetectionMetric):
             self._engine, why = choose_backend(self.backend, truth, detections, settings)
             logger.info(why)
         start = time.perf_counter()
-        curves = self._engine.accumulate(truth, detections, self._settings(metric))
+        try:
+            curves = self._engine.accumulate(truth, detections, self._settings(metric))
+        except BackendError as error:
+            if self.backend != 'auto' or self._engine.name == 'pycocotools':
+                raise
+            logger.warning(f'{error} This run goes on with pycocotools.')
+            self._engine, _ = choose_backend('pycocotools', truth, detections, [])
+            curves = self._engine.accumulate(truth, detections, self._settings(metric))
         logger.info(f'{self._engine.name} took {time.perf_counter() - start:.2f} s')
         return curves
 

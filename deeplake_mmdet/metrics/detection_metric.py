@@ -77,17 +77,22 @@ class DetectionMetric(BaseMetric):
         Raises:
             ConfigError: The predictions are not one for each image of the evaluated dataset.
         """
-        gathered = self._gather(self._checked(Detections.join(self.results)))
+        own = Detections.join(self.results)
         self.results.clear()
+        gathered = self._gather(own)
         measured: list[Any] = [None]
         if gathered is not None:
             try:
+                for part in gathered:
+                    self._checked(part)
                 detections = once(gathered, size, type(self).__name__, ranks=len(gathered))
                 measured = [self._named(self._compute(detections))]
-            except DeepLakeMMDetError as error:  # the other ranks would wait for ever
-                measured = [error]
+            except Exception as error:
+                failure = error if isinstance(error, DeepLakeMMDetError) else RuntimeError(f'The first rank: {error!r}')
+                dist.broadcast_object_list([failure])  # the other ranks would wait for ever
+                raise
         dist.broadcast_object_list(measured)
-        if isinstance(measured[0], DeepLakeMMDetError):
+        if isinstance(measured[0], Exception):
             raise measured[0]
         values: dict[str, float] = measured[0]
         return values

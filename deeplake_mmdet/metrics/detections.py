@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from deeplake_mmdet.annotations.coco_masks import first_fault
 from deeplake_mmdet.datasets.image_uri import parse_uri
 from deeplake_mmdet.errors import AnnotationError
 from deeplake_mmdet.metrics.flat import offsets_of, places_in
@@ -107,14 +108,15 @@ class Detections:
                 them, ``masks`` (bitmaps (n, H, W) or COCO run lengths) and ``mask_scores``; ``img_path``.
 
         Raises:
-            AnnotationError: A score or a box is no finite number, or there is not one of each for every box.
+            AnnotationError: A score or a box is no finite number, there is not one of each for every box, or a mask is
+                none.
         """
         found, img_id = sample['pred_instances'], sample['img_id']
         boxes = _array(found['bboxes'], np.float32).reshape(-1, 4)
         scores, labels = _array(found['scores'], np.float32), _array(found['labels'], np.int64)
         mask_scores = _array(found['mask_scores'], np.float32) if 'mask_scores' in found else scores
-        size, counts = _masks(found['masks']) if 'masks' in found else ([0, 0], None)
         what = f'The predictions of the image with img_id {img_id!r}'
+        size, counts = _masks(found['masks'], what) if 'masks' in found else ([0, 0], None)
         each = {'scores': scores, 'labels': labels, 'mask_scores': mask_scores, 'masks': counts}
         for name, values in each.items():
             if values is not None and len(values) != len(boxes):
@@ -165,16 +167,46 @@ def _array(value: Any, dtype: Any) -> np.ndarray:
     return np.asarray(value, dtype)
 
 
-def _masks(masks: Any) -> tuple[list[int], list[bytes]]:
-    """Size and run lengths of the masks of one image."""
-    from pycocotools import mask as coco_mask
-
-    if isinstance(masks, (list, tuple)) and all(isinstance(mask, Mapping) for mask in masks):
-        encoded: Sequence[Mapping[str, Any]] = masks
-    else:
-        bitmaps = _array(getattr(masks, 'masks', masks), np.uint8)
-        if not len(bitmaps):
-            return [0, 0], []
-        encoded = coco_mask.encode(np.asfortranarray(bitmaps.transpose(1, 2, 0)))
+def _masks(masks: Any, what: str) -> tuple[list[int], list[bytes]]:
+    """Size and run lengths of the masks of one image; `what` they are of, for messages."""
+    encoded = _checked_rles(masks, what) if _are_rles(masks) else _encoded(masks, what)
+    sizes = {tuple(mask['size']) for mask in encoded}
+    if len(sizes) > 1:
+        raise AnnotationError(
+            f'{what} expected masks of one height and width, but got {sorted(sizes)}. Rescale the predicted masks to '
+            'the original image.'
+        )
     counts = [c if isinstance(c, bytes) else c.encode('ascii') for c in (mask['counts'] for mask in encoded)]
     return list(encoded[0]['size']) if encoded else [0, 0], counts
+
+
+def _are_rles(masks: Any) -> bool:
+    return isinstance(masks, (list, tuple)) and all(isinstance(mask, Mapping) for mask in masks)
+
+
+def _checked_rles(masks: Sequence[Mapping[str, Any]], what: str) -> Sequence[Mapping[str, Any]]:
+    """Run lengths that do not fill their mask make pycocotools wait for ever."""
+    texts = [{'size': list(mask['size']), 'counts': _text(mask['counts'])} for mask in masks]
+    fault = first_fault(texts, None)
+    if fault is not None:
+        raise AnnotationError(f'{what}, mask {fault[0]}: {fault[1]}. Correct what wrote the predictions.')
+    return masks
+
+
+def _text(counts: Any) -> Any:
+    return counts.decode('ascii') if isinstance(counts, bytes) else counts
+
+
+def _encoded(masks: Any, what: str) -> list[dict[str, Any]]:
+    from pycocotools import mask as coco_mask
+
+    bitmaps = _array(getattr(masks, 'masks', masks), None)
+    if not len(bitmaps):
+        return []
+    if bitmaps.dtype.kind == 'f' and not np.isin(bitmaps, (0, 1)).all():
+        raise AnnotationError(
+            f'{what} expected masks of zeros and ones, but got probabilities. Compare them with a threshold in the '
+            "detector (test_cfg's mask_thr_binary)."
+        )
+    encoded: list[dict[str, Any]] = coco_mask.encode(np.asfortranarray(bitmaps.transpose(1, 2, 0), np.uint8))
+    return encoded

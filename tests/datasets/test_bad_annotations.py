@@ -101,6 +101,13 @@ def test_a_config_that_contradicts_the_declared_format_is_refused(tmp_path):
         DeepLakeDataset(deeplake_path=path, deeplake_bbox_format=dict(mode='CCWH'))
 
 
+def test_image_ids_that_are_no_whole_numbers_are_refused(tmp_path):
+    ids = ('float64', np.array([1.0, 2.5, 3.0]))
+    path = write_tiny(tmp_path / 'ds', boxes=[TWO] * 3, extra={'img_id': ids})
+    with pytest.raises(AnnotationError, match=r"'img_id', row 1: expected a whole number .* but got 2.5.*img_id="):
+        DeepLakeDataset(deeplake_path=path)
+
+
 def test_repeated_image_ids_are_refused(tmp_path):
     ids = ('int64', np.array([7, 8, 7], np.int64))
     path = write_tiny(tmp_path / 'ds', boxes=[TWO] * 3, extra={'img_id': ids})

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
+from pycocotools import mask as coco_mask
 
 from deeplake_mmdet import DeepLakeCocoMetric, DeepLakeDataset
 from deeplake_mmdet.errors import AnnotationError, ColumnError, ConfigError
+from deeplake_mmdet.metrics import coco
+from deeplake_mmdet.metrics.backends import BackendError, choose_backend
+from deeplake_mmdet.metrics.backends.with_hotcoco import Hotcoco
 from tests.support.tiny import write_tiny
 
 
@@ -203,6 +209,71 @@ def test_predictions_that_are_not_one_a_box_are_refused(tmp_path, key, number):
     samples[2]['pred_instances'][key] = values.get(key, torch.full((number,), 0.5))
     with pytest.raises(AnnotationError, match=rf'img_id 2 expected 2 {key}, one a box, but got {number}'):
         _evaluate(dataset, samples)
+
+
+@pytest.mark.parametrize(
+    ('masks', 'message'),
+    [
+        ([{'size': [40, 40], 'counts': '01'}] * 2, 'img_id 2, mask 0: '),
+        (
+            [coco_mask.encode(np.zeros(size, np.uint8, order='F')) for size in ((40, 40), (10, 160))],
+            r'expected masks of one height and width, but got \[\(10, 160\), \(40, 40\)\]',
+        ),
+        (torch.full((2, 40, 40), 0.7), 'expected masks of zeros and ones, but got probabilities'),
+    ],
+)
+def test_predicted_masks_that_are_none_are_refused(tmp_path, masks, message):
+    dataset = _with_masks(tmp_path)
+    samples = [dict(sample, pred_instances=sample['pred_instances'].to_dict()) for sample in _perfect(dataset)]
+    samples[2]['pred_instances']['masks'] = masks
+    with pytest.raises(AnnotationError, match=message):
+        _evaluate(dataset, samples, metric='segm')
+
+
+def test_two_datasets_that_differ_in_their_mask_column_are_told_apart(tmp_path):
+    from deeplake import types
+
+    columns = {name: np.zeros((40, 40, 2), np.uint8) for name in ('fine', 'coarse')}
+    columns['fine'][3:15, 2:12, 0] = columns['fine'][5:35, 20:35, 1] = 1
+    columns['coarse'][0:3] = 1
+    extra = {name: (types.BinaryMask(sample_compression='lz4'), [masks] * 6) for name, masks in columns.items()}
+    path = write_tiny(tmp_path / 'ds', extra=extra)
+    datasets = {
+        name: DeepLakeDataset(deeplake_path=path, deeplake_tensors=dict(gt_masks=name), test_mode=True)
+        for name in columns
+    }
+    for name, precision in (('fine', 1), ('coarse', 0)):
+        samples = _perfect(datasets[name])
+        for sample in samples:
+            sample['pred_instances'].masks = torch.as_tensor(columns['fine'].transpose(2, 0, 1).astype(bool))
+        assert _evaluate(datasets[name], samples, metric='segm')['coco/segm_mAP'] == precision
+
+
+def test_a_subset_is_evaluated_when_its_parent_is_gone(tmp_path):
+    dataset = _tiny(tmp_path)
+    assert dataset.metainfo['deeplake']['digest']
+    subset = dataset.get_subset([1, 4])
+    del dataset
+    gc.collect()
+    samples = _perfect(subset)
+    assert _evaluate(subset, samples)['coco/bbox_mAP'] == 1
+
+
+def test_an_engine_that_fails_on_later_images_gives_way_to_pycocotools(tmp_path, monkeypatch):
+    dataset = _tiny(tmp_path)
+
+    class Failing(Hotcoco):
+        def accumulate(self, *args):
+            raise BackendError('broken.')
+
+    monkeypatch.setattr(coco, 'choose_backend', _choose(Failing()))
+    assert _evaluate(dataset, _perfect(dataset))['coco/bbox_mAP'] == 1
+    with pytest.raises(BackendError, match='broken'):
+        _evaluate(dataset, _perfect(dataset), backend='hotcoco')
+
+
+def _choose(engine):
+    return lambda name, *data: (engine, 'It is chosen') if name != 'pycocotools' else choose_backend(name, *data)
 
 
 def test_numbers_of_half_precision_are_read(tmp_path):

@@ -155,6 +155,11 @@ def test_several_datasets_on_several_ranks_have_the_numbers_of_each_alone(folder
     ],
 )
 def test_images_that_are_not_predicted_once_are_refused(ranks, mistake, message):
-    assert ranks[0]['refusals'].keys() == MISTAKES.keys()
+    assert ranks[0]['refusals'].keys() == {*MISTAKES, 'a label'}
     assert message in ranks[0]['refusals'][mistake]
     assert 'Error: ' in ranks[1]['refusals'][mistake]  # no rank goes on
+
+
+def test_a_wrong_label_of_one_rank_is_an_error_of_all(ranks):
+    for rank in (0, 1):
+        assert 'expected labels from 0 to ' in ranks[rank]['refusals']['a label']

@@ -165,6 +165,16 @@ def refusals(rank: int, folder: Path) -> dict[str, str]:
                 errors[mistake] = f'no error: {metric.evaluate(len(dataset))}'
             except Exception as error:
                 errors[mistake] = f'{type(error).__name__}: {error}'
+    with group(rank, 2, folder / 'mistake_label'):
+        metric = DeepLakeVOCMetric()
+        metric.dataset_meta = dataset.metainfo
+        wrong = found[1]['pred_instances'].clone()
+        wrong.labels = wrong.labels + 7
+        metric.process({}, [dict(found[1], pred_instances=wrong), found[3]] if rank else [found[0], found[2]])
+        try:
+            errors['a label'] = f'no error: {metric.evaluate(len(dataset))}'
+        except Exception as error:
+            errors['a label'] = f'{type(error).__name__}: {error}'
     return errors
 
 
