@@ -60,7 +60,8 @@ def run(args: argparse.Namespace) -> dict[str, float]:
     notes += prepare(config, ('test',), args.cfg_options)
     config.load_from, config.resume = args.checkpoint, False
     from mmdet.engine.hooks.utils import trigger_visualization_hook
-    from mmdet.evaluation import DumpDetResults
+
+    from deeplake_mmdet.engine.dump_predictions import DumpPredictions
 
     if args.show or args.show_dir:
         config = trigger_visualization_hook(config, args)
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> dict[str, float]:
         use_tta(config)
     runner = build_runner(config, notes)
     if args.out:
-        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        runner.test_evaluator.metrics.append(DumpPredictions(out_file_path=args.out))
     return runner.test()
 
 

@@ -16,13 +16,13 @@ import numpy as np
 _NUMBERS = 'biufc'  # numpy's kinds of bool, int, unsigned int, float and complex
 
 
-class _StandIn:
+class StandIn:
     """Keeps its arguments and the state that a pickle sets; does nothing with them until `restore`."""
 
     arguments: tuple[Any, ...]
     state: Any = None
 
-    def __new__(cls, *arguments: Any) -> _StandIn:
+    def __new__(cls, *arguments: Any) -> StandIn:
         kept = super().__new__(cls)
         kept.arguments = arguments
         return kept
@@ -35,7 +35,7 @@ class _StandIn:
         raise ValueError('a class or a function where a value belongs')
 
 
-class _Dtype(_StandIn):
+class _Dtype(StandIn):
     """``dtype(letters, align, copy)``; state: version, byte order, and what only structures have."""
 
     def restore(self) -> np.dtype:
@@ -45,7 +45,7 @@ class _Dtype(_StandIn):
         return np.dtype(letters).newbyteorder(self.state[1] if self.state else '=')
 
 
-class _Scalar(_StandIn):
+class _Scalar(StandIn):
     """``scalar(dtype, data)``."""
 
     def restore(self) -> np.generic:
@@ -53,7 +53,7 @@ class _Scalar(_StandIn):
         return np.frombuffer(data, restore(dtype))[0]
 
 
-class _Array(_StandIn):
+class _Array(StandIn):
     """``_reconstruct(...)``, an empty array; state: version, shape, dtype, whether by columns, data."""
 
     def restore(self) -> np.ndarray:
@@ -62,7 +62,7 @@ class _Array(_StandIn):
         return flat.reshape(shape, order='F' if by_columns else 'C').copy()
 
 
-class _History(_StandIn):
+class _History(StandIn):
     """MMEngine's ``HistoryBuffer``; state: its attributes, and its methods by name, which the class has anyway."""
 
     def restore(self) -> Any:
@@ -72,11 +72,11 @@ class _History(_StandIn):
         return HistoryBuffer(values, counts, self.state['max_length'])
 
 
-class _OneCycle(_StandIn):
+class _OneCycle(StandIn):
     """The class of MMEngine's one-cycle schedules, which save the function that anneals."""
 
 
-class _Method(_StandIn):
+class _Method(StandIn):
     """``getattr(owner, name)``: how the methods of a class are written; only the two of `_OneCycle` are given back."""
 
     def restore(self) -> Any:
@@ -94,7 +94,7 @@ STAND_INS: dict[str, Any] = {
     'mmengine.logging.history_buffer.HistoryBuffer': _History,
     'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler': _OneCycle,
     'numpy.dtype': _Dtype,
-    'numpy.ndarray': _StandIn,
+    'numpy.ndarray': StandIn,
     **{f'numpy.{core}.multiarray._reconstruct': _Array for core in ('core', '_core')},
     **{f'numpy.{core}.multiarray.scalar': _Scalar for core in ('core', '_core')},
 }
@@ -109,9 +109,9 @@ def restore(value: Any) -> Any:
     Raises:
         ValueError, TypeError, KeyError, IndexError: A stand-in was called with what makes no numbers and no history.
     """
-    if isinstance(value, type) and issubclass(value, _StandIn):
-        return _StandIn().restore()
-    if isinstance(value, _StandIn):
+    if isinstance(value, type) and issubclass(value, StandIn):
+        return StandIn().restore()
+    if isinstance(value, StandIn):
         return value.restore()
     if isinstance(value, dict):
         for key in value:

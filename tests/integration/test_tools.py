@@ -158,6 +158,13 @@ def test_eval_metric_gives_the_numbers_of_testing(run, tested):
     assert _scores(_call(tool, run.config, tested[0], cwd=run.work_dir.parent)) == _scores(tested[1])
 
 
+def test_evaluating_written_predictions_gives_the_numbers_of_testing_and_needs_no_model(run, tested):
+    arguments = [run.config, tested[0], '--cfg-options', 'model.type=NoSuchDetector']
+    output = _call(ROOT / 'tools' / 'evaluate.py', *arguments, cwd=run.work_dir.parent)
+    assert _scores(output) == _scores(tested[1])
+    assert not (run.work_dir.parent / 'work_dirs').exists()
+
+
 def test_the_dataloader_benchmark_runs_unmodified(run, tmp_path):
     tool = STOCK_TOOLS / 'analysis_tools' / 'benchmark.py'
     arguments = ['--task', 'dataloader', '--dataset-type', 'train', '--num-warmup', '1', '--max-iter', '4']
