@@ -209,8 +209,14 @@ def report(metric: str, results: dict[str, list[dict[str, Any]]]) -> None:
             f'{statistics.median(cpu):8.2f} s of CPU {statistics.median(mib):8.0f} MiB at most'
         )
     for turn, name in enumerate(('first', 'later')):
-        ratios = [one['seconds'][0] / other['seconds'][turn] for one, other in zip(stock, ours, strict=True)]
-        print(f'{name}: {statistics.median(ratios):.1f} times faster ({min(ratios):.1f} to {max(ratios):.1f})')
+        times, cpu = (
+            [one[key][0] / other[key][turn] for one, other in zip(stock, ours, strict=True)]
+            for key in ('seconds', 'cpu')
+        )
+        print(
+            f'{name}: {statistics.median(times):.1f} times faster ({min(times):.1f} to {max(times):.1f}), '
+            f'{statistics.median(cpu):.1f} times less CPU ({min(cpu):.1f} to {max(cpu):.1f})'
+        )
     ratios = [one['mib'] / other['mib'] for one, other in zip(stock, ours, strict=True)]
     print(f'{statistics.median(ratios):.1f} times less memory ({min(ratios):.1f} to {max(ratios):.1f})', flush=True)
 

@@ -11,11 +11,11 @@ import numpy as np
 from deeplake_mmdet.annotations.coco_masks import first_fault
 from deeplake_mmdet.datasets.image_uri import parse_uri
 from deeplake_mmdet.errors import AnnotationError
-from deeplake_mmdet.metrics.flat import offsets_of, places_in
+from deeplake_mmdet.metrics.flat import OfImages, offsets_of, places_in
 
 
 @dataclass(frozen=True)
-class Detections:
+class Detections(OfImages):
     """The detections of N images, D in all.
 
     Attributes:
@@ -40,14 +40,6 @@ class Detections:
     sizes: np.ndarray
     counts: list[bytes] | None = None
 
-    def __len__(self) -> int:
-        return len(self.img_ids)
-
-    @property
-    def image_of(self) -> np.ndarray:
-        """Image of each detection, int64 (D,)."""
-        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
-
     @property
     def boxes_xywh(self) -> np.ndarray:
         """Boxes as left, top, width, height, float64 (D, 4)."""
@@ -60,10 +52,6 @@ class Detections:
         assert self.counts is not None
         sizes = self.sizes[self.image_of].tolist()
         return [{'size': size, 'counts': counts} for size, counts in zip(sizes, self.counts, strict=True)]
-
-    def of_image(self, image: int) -> slice:
-        """The detections of one image."""
-        return slice(int(self.offsets[image]), int(self.offsets[image + 1]))
 
     def take(self, images: Sequence[int] | np.ndarray) -> Detections:
         """The detections of some images, in the order of `images`."""

@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+
+class OfImages:
+    """What flat arrays of N images have in common.
+
+    Attributes:
+        img_ids: Image ids, N integers or texts.
+        offsets: First item of each image, int64 (N + 1,).
+    """
+
+    img_ids: list[Any]
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.img_ids)
+
+    @property
+    def image_of(self) -> np.ndarray:
+        """Image of each item, int64."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    def of_image(self, image: int) -> slice:
+        """The items of one image."""
+        return slice(int(self.offsets[image]), int(self.offsets[image + 1]))
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:

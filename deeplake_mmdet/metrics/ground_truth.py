@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deeplake_mmdet.metrics.flat import offsets_of, places_in
+from deeplake_mmdet.metrics.flat import OfImages, offsets_of, places_in
 
 if TYPE_CHECKING:
     from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
 
 
 @dataclass(frozen=True)
-class GroundTruth:
+class GroundTruth(OfImages):
     """The annotations of N images, M objects of the run's classes.
 
     Images come in the order of their ids: evaluation breaks ties between equal scores by it.
@@ -48,22 +48,10 @@ class GroundTruth:
     category_ids: tuple[int, ...]
     segmentations: list[Any] | None = None
 
-    def __len__(self) -> int:
-        return len(self.img_ids)
-
-    @property
-    def image_of(self) -> np.ndarray:
-        """Image of each object, int64 (M,)."""
-        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
-
     @property
     def boxes_xyxy(self) -> np.ndarray:
         """Boxes as left, top, right, bottom, float64 (M, 4)."""
         return np.concatenate([self.boxes_xywh[:, :2], self.boxes_xywh[:, :2] + self.boxes_xywh[:, 2:]], axis=1)
-
-    def of_image(self, image: int) -> slice:
-        """The objects of one image."""
-        return slice(int(self.offsets[image]), int(self.offsets[image + 1]))
 
     def first(self, images: int) -> GroundTruth:
         """Those of the first few images."""

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deeplake_mmdet.metrics.box_pairs import pairs_in_groups
 from deeplake_mmdet.metrics.detections import Detections
-from deeplake_mmdet.metrics.flat import offsets_of
 from deeplake_mmdet.metrics.ground_truth import GroundTruth
 from deeplake_mmdet.metrics.overlaps import BoxOverlaps, MaskOverlaps
 
 FALSE_POSITIVE, TRUE_POSITIVE, NEITHER = 0, 1, 2  # kinds of a detection
-_PAIRS = 2**18  # looked at in one go, about 30 MB
 
 
 @dataclass(frozen=True)
@@ -149,18 +148,6 @@ class _Groups:
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Every detection with each object of its group, a bounded number of pairs at a time."""
         detections = self.order if only_detections is None else self.order[only_detections[self.order]]
-        objects = np.argsort(self.of_objects, kind='stable')
-        objects = objects if only_objects is None else objects[only_objects[objects]]
-        keys, wanted = self.of_objects[objects], self.of_detections[detections]
-        first, end = np.searchsorted(keys, wanted, 'left'), np.searchsorted(keys, wanted, 'right')
-        before = offsets_of(end - first)
-        start = 0
-        while start < len(detections):
-            stop = max(start + 1, int(np.searchsorted(before, before[start] + _PAIRS, 'right')) - 1)
-            lengths = (end - first)[start:stop]
-            places = np.arange(before[stop] - before[start]) + np.repeat(
-                first[start:stop] - before[start:stop] + before[start], lengths
-            )
-            if len(places):
-                yield np.repeat(detections[start:stop], lengths), objects[places]
-            start = stop
+        objects = np.arange(len(self.of_objects)) if only_objects is None else np.flatnonzero(only_objects)
+        for d, o in pairs_in_groups(self.of_detections[detections], self.of_objects[objects]):
+            yield detections[d], objects[o]

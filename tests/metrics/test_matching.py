@@ -12,7 +12,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from deeplake_mmdet.errors import AnnotationError
-from deeplake_mmdet.metrics import matching
+from deeplake_mmdet.metrics import box_pairs
 from deeplake_mmdet.metrics.detections import Detections
 from deeplake_mmdet.metrics.ground_truth import GroundTruth
 from deeplake_mmdet.metrics.matching import FALSE_POSITIVE, NEITHER, TRUE_POSITIVE, match
@@ -76,7 +76,7 @@ def coco_matches(truth: GroundTruth, found: Detections, iou: float, *, masks: bo
 @pytest.mark.parametrize('iou', [0.3, 0.5, 0.75, 1.0])
 @pytest.mark.parametrize('seed', [0, 1, 2])
 def test_each_detection_finds_the_object_that_pycocotools_gives_it(monkeypatch, seed, iou, masks):
-    monkeypatch.setattr(matching, '_PAIRS', 7)  # many chunks, cut in the middle of groups
+    monkeypatch.setattr(box_pairs, '_PAIRS', 7)  # many chunks, cut in the middle of groups
     truth = random_truth(seed, images=20, masks=masks)
     found = random_detections(truth, seed + 100, noise=0.5)
     ours = match(truth, found, iou_thr=iou, masks=masks)
