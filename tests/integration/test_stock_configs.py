@@ -24,6 +24,9 @@ from deeplake_mmdet.cli import test as test_verb
 from deeplake_mmdet.cli import train as train_verb
 from deeplake_mmdet.convert import make_demo
 from deeplake_mmdet.metrics.coco import DeepLakeCocoMetric
+from deeplake_mmdet.metrics.detections import Detections
+from deeplake_mmdet.metrics.evaluation import Evaluation
+from deeplake_mmdet.metrics.ground_truth import GroundTruth
 
 from .stock_configs import CLASSES, IMAGES, STOCK, ZOO, StockConfig
 
@@ -41,7 +44,7 @@ class Seen:
     """What happened inside a run: calls of transforms of several images, and the predictions of each evaluation."""
 
     calls: Counter[str] = field(default_factory=Counter)
-    predictions: list[list[dict[str, Any]]] = field(default_factory=list)
+    predictions: list[Detections] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -71,13 +74,13 @@ def watching() -> Iterator[Seen]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ('Mosaic', 'MixUp', 'CachedMosaic', 'CachedMixUp'):
             _count_calls(patch, getattr(transforms, name), seen.calls)
-        compute = DeepLakeCocoMetric.compute_metrics
+        original = DeepLakeCocoMetric.measure
 
-        def compute_metrics(self: DeepLakeCocoMetric, results: list[Any]) -> dict[str, float]:
-            seen.predictions.append([predicted for _, predicted in results])
-            return compute(self, results)
+        def measure(self: DeepLakeCocoMetric, truth: GroundTruth, detections: Detections) -> Evaluation:
+            seen.predictions.append(detections)
+            return original(self, truth, detections)
 
-        patch.setattr(DeepLakeCocoMetric, 'compute_metrics', compute_metrics)
+        patch.setattr(DeepLakeCocoMetric, 'measure', measure)
         yield seen
 
 
@@ -154,13 +157,12 @@ def test_testing_the_checkpoint_gives_the_numbers_of_the_last_validation(run):
 
 def test_testing_the_checkpoint_gives_the_predictions_of_the_last_validation(run):
     validated, tested = run.seen.predictions
-    assert len(tested) == 3 and sum(len(image['scores']) for image in tested) > 0
-    for one, other in zip(validated, tested, strict=True):
-        assert one['img_id'] == other['img_id']
-        for name in ('bboxes', 'scores', 'labels'):
-            np.testing.assert_array_equal(one[name], other[name])
-        assert one.get('masks') == other.get('masks')
-        assert ('masks' in other) == ('segm' in run.stock.metrics)
+    assert len(tested) == 3 and len(tested.scores) > 0
+    assert validated.img_ids == tested.img_ids
+    for name in ('offsets', 'boxes', 'scores', 'labels', 'mask_scores'):
+        np.testing.assert_array_equal(getattr(validated, name), getattr(tested, name))
+    assert validated.counts == tested.counts
+    assert (tested.counts is not None) == ('segm' in run.stock.metrics)
 
 
 def test_images_are_mixed_in_the_first_epoch_only(run):
