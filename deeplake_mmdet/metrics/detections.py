@@ -50,8 +50,8 @@ class Detections(OfImages):
     def segmentations(self) -> list[dict[str, Any]]:
         """The masks as COCO run lengths ``{'size': [height, width], 'counts': bytes}``, D."""
         assert self.counts is not None
-        sizes = self.sizes[self.image_of].tolist()
-        return [{'size': size, 'counts': counts} for size, counts in zip(sizes, self.counts, strict=True)]
+        sizes, images = self.sizes.tolist(), self.image_of.tolist()
+        return [{'size': sizes[i], 'counts': counts} for i, counts in zip(images, self.counts, strict=True)]
 
     def take(self, images: Sequence[int] | np.ndarray) -> Detections:
         """The detections of some images, in the order of `images`."""

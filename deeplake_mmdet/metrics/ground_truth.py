@@ -53,24 +53,6 @@ class GroundTruth(OfImages):
         """Boxes as left, top, right, bottom, float64 (M, 4)."""
         return np.concatenate([self.boxes_xywh[:, :2], self.boxes_xywh[:, :2] + self.boxes_xywh[:, 2:]], axis=1)
 
-    def first(self, images: int) -> GroundTruth:
-        """Those of the first few images."""
-        last = int(self.offsets[images])
-        return GroundTruth(
-            img_ids=self.img_ids[:images],
-            rows=self.rows[:images],
-            sizes=self.sizes[:images],
-            offsets=self.offsets[: images + 1],
-            boxes_xywh=self.boxes_xywh[:last],
-            labels=self.labels[:last],
-            areas=self.areas[:last],
-            crowd=self.crowd[:last],
-            ignored=self.ignored[:last],
-            classes=self.classes,
-            category_ids=self.category_ids,
-            segmentations=None if self.segmentations is None else self.segmentations[:last],
-        )
-
     @classmethod
     def of_dataset(cls, dataset: DeepLakeDataset, images: Sequence[int], *, masks: bool) -> GroundTruth:
         """The annotations of some images of a dataset.

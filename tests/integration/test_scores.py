@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import resource
 import subprocess
@@ -17,12 +18,15 @@ from deeplake_mmdet.convert import make_demo
 from .conftest import BCCD
 
 ROOT = Path(__file__).parents[2]
+# Threads that wait for each other by spinning are several times slower where other programs compute too.
+SHARING = {'OMP_WAIT_POLICY': 'PASSIVE'}
 
 
 def _run(*arguments: object, cwd: Path) -> str:
     done = subprocess.run(
         [sys.executable, '-m', 'deeplake_mmdet', *map(str, arguments)],
         cwd=cwd,
+        env={**SHARING, **os.environ},
         capture_output=True,
         text=True,
         check=False,
