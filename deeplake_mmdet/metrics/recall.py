@@ -51,16 +51,16 @@ def recalls(
 
 
 def proposal_numbers(key: str, given: int | Sequence[int]) -> tuple[int, ...]:
-    """Numbers of best-scored boxes of an image, as a metric's argument gives them.
+    """Numbers of best-scored boxes of an image, as a metric's argument gives them, sorted.
 
     Raises:
-        ConfigError: They are no positive integers, or they do not rise.
+        ConfigError: They are no positive integers.
     """
     numbers = tuple(given) if isinstance(given, Sequence) else (given,)
     whole = all(isinstance(number, int) and not isinstance(number, bool) and number > 0 for number in numbers)
-    if not numbers or not whole or list(numbers) != sorted(set(numbers)):
-        raise ConfigError(f'{key} expected rising positive integers such as (100, 300, 1000), but got {given!r}.')
-    return numbers
+    if not numbers or not whole:
+        raise ConfigError(f'{key} expected positive integers such as (100, 300, 1000), but got {given!r}.')
+    return tuple(sorted(set(numbers)))
 
 
 @dataclass(frozen=True)

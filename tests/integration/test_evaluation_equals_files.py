@@ -81,6 +81,7 @@ OPTIONS = [
     dict(metric='proposal'),
     dict(metric='proposal', metric_items=['AR@300']),
     dict(proposal_nums=(1, 10, 100)),
+    dict(proposal_nums=(100, 1, 10)),  # as RTMDet's configs have it
 ]
 
 

@@ -237,7 +237,7 @@ def test_it_is_built_from_a_config_with_the_arguments_of_mmdetection(tmp_path):
         (dict(iou_thrs=0), r'\(iou_thrs=\) expected rising IoU thresholds above 0 and up to 1, but got 0'),
         (dict(iou_thrs=[0.5, 1.01]), r'\(iou_thrs=\) expected rising IoU thresholds above 0 and up to 1'),
         (dict(iou_thrs=[0.5, 0.5]), r'\(iou_thrs=\) expected rising IoU thresholds'),
-        (dict(proposal_nums=(0, 10)), r'\(proposal_nums=\) expected rising positive integers'),
+        (dict(proposal_nums=(0, 10)), r'\(proposal_nums=\) expected positive integers'),
         (dict(scale_ranges=[(0, 32)]), r'\(scale_ranges=\) expected no value, .* use DeepLakeCocoMetric'),
         (dict(iou_thr=0.5), r"DeepLakeVOCMetric.iou_thr is no key that is known here. Did you mean 'iou_thrs'\?"),
         (
