@@ -66,7 +66,7 @@ def copied_column(tensor: Tensor, source: Any) -> CopiedColumn | str:
         return f'the htype {htype!r}, for which there is no column type'
     kind, value, ndim, adapt, is_image = found
     metadata = {**_metadata(column), **({'format': COCO_RLE} if htype == 'binary_mask' else {})}
-    return CopiedColumn(tensor.name, kind, value, ndim, metadata, adapt, is_image)
+    return CopiedColumn(tensor.name, kind, value, ndim, metadata, adapt=adapt, is_image=is_image)
 
 
 def _of_htype(

@@ -29,6 +29,7 @@ class Column:
         value: What a row's value is: 'bytes', 'text', or the name of the numpy dtype of its array.
         ndim: Dimensions of that array; 0 is a numpy scalar.
         metadata: The column's metadata, JSON-like.
+        per_instance: Whether a row's value has one entry an instance: an array along its first axis, or a JSON list.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Column:
     value: str
     ndim: int = 0
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    per_instance: bool = False
 
     def check(self, value: Any) -> None:
         """Raises TypeError when ``value`` is not exactly what the column stores (Deep Lake casts and corrupts)."""
@@ -58,7 +60,12 @@ class Column:
 
 def ragged(name: str, dtype: str) -> Column:
     """A column of one ``dtype`` number an instance."""
-    return Column(name, types.Array(dtype, 1), dtype, 1)
+    return Column(name, types.Array(dtype, 1), dtype, 1, per_instance=True)
+
+
+def json_list(name: str, text_format: str) -> Column:
+    """A text column whose rows are JSON lists of one entry an instance, in the form that `text_format` names."""
+    return Column(name, types.Text(), 'text', 0, {'format': text_format}, per_instance=True)
 
 
 def image_columns(dtype: str = 'uint8', compression: str = 'jpeg') -> list[Column]:
@@ -106,8 +113,8 @@ def box_columns(dtype: str, box_format: str, class_names: Sequence[str], **metad
     """
     labels = types.ClassLabel(types.Array('uint32', 1))
     return [
-        Column('boxes', types.BoundingBox(dtype, box_format, 'pixel'), dtype, 2),
-        Column('categories', labels, 'uint32', 1, {'class_names': list(class_names), **metadata}),
+        Column('boxes', types.BoundingBox(dtype, box_format, 'pixel'), dtype, 2, per_instance=True),
+        Column('categories', labels, 'uint32', 1, {'class_names': list(class_names), **metadata}, per_instance=True),
         ragged('areas', 'float64'),
     ]
 
@@ -129,7 +136,7 @@ def coco_columns(
     columns = [*image, *box_columns('float64', 'ltwh', names, category_ids=ids, supercategories=parents)]
     columns += [ragged('iscrowd', 'uint8'), ragged('ann_ids', 'int64')]
     columns += [ragged('ignore', 'uint8')] if ignore else []
-    return columns + ([Column('masks', types.Text(), 'text', 0, {'format': COCO_SEGMENTATION})] if masks else [])
+    return columns + ([json_list('masks', COCO_SEGMENTATION)] if masks else [])
 
 
 def voc_columns(image: Sequence[Column], class_names: Sequence[str]) -> list[Column]:
