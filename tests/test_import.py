@@ -77,7 +77,8 @@ ORDER = (
     'report',
     'engine',
     'convert',
-    'visualization',
+    'versions',
+    'inspection',
     'cli',
 )
 APART = ('registration', 'doctor', '__init__', '__main__')

@@ -1,0 +1,1 @@
+"""Looking at a dataset: rows as pictures, distributions as tables and figures."""

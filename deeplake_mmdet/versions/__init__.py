@@ -1,0 +1,1 @@
+"""Versions of a dataset: queries saved as views, history, differences, edits on a branch."""
