@@ -27,7 +27,7 @@ from deeplake_mmdet.datasets.mask_steps import loads_masks, loads_polygons
 from deeplake_mmdet.datasets.mask_store import MaskStore, no_masks
 from deeplake_mmdet.datasets.open_objects import OpenObjects
 from deeplake_mmdet.datasets.palette import palette
-from deeplake_mmdet.datasets.selection import check_not_empty, filtered, subset
+from deeplake_mmdet.datasets.selection import check_not_empty, filtered, smallest_box, subset
 from deeplake_mmdet.errors import AnnotationError, ConfigError, ImageReadError
 from deeplake_mmdet.source.columns import ColumnMap, map_columns
 from deeplake_mmdet.source.handle import SourceHandle
@@ -65,8 +65,9 @@ class DeepLakeDataset(BaseDetDataset):
         on_error (str): ``'raise'`` or ``'skip'`` for images that cannot be read. Skipped training images are replaced
             by the next readable one; skipped evaluation images are found and left out before evaluation begins.
         metainfo (dict, optional): ``classes`` selects and orders classes by name; defaults to all of the dataset's.
-        filter_cfg (dict, optional): ``filter_empty_gt``, ``min_size`` and ``bbox_min_size``, as in `CocoDataset` and
-            `VOCDataset`; not used in test mode.
+        filter_cfg (dict, optional): ``filter_empty_gt`` and ``min_size`` leave out images, as in `CocoDataset`, and not
+            in test mode. ``bbox_min_size``, in pixels, has boxes ignored that are narrower or lower: in training, as in
+            `VOCDataset`, and in evaluation, where finding them is neither right nor wrong.
         indices (int or Sequence[int], optional): Use only the first few, or these, samples.
         pipeline (list): Transforms.
         test_mode (bool): Whether this is for evaluation.
@@ -209,11 +210,13 @@ class DeepLakeDataset(BaseDetDataset):
         return info
 
     def _digest(self) -> str:
-        """Of the annotations, and of which column's masks they have: two datasets may differ in nothing else."""
-        masks = self.columns.masks
-        if masks is None:
+        """Of the annotations and of how they are read: two datasets may differ in their masks' column alone, say."""
+        masks, smallest = self.columns.masks, self.smallest_box
+        reading = [masks.name] if masks else []
+        reading += [f'bbox_min_size={smallest}'] if smallest else []
+        if not reading:
             return self.index.digest
-        return hashlib.blake2b(f'{self.index.digest}\0{masks.name}'.encode(), digest_size=16).hexdigest()
+        return hashlib.blake2b('\0'.join([self.index.digest, *reading]).encode(), digest_size=16).hexdigest()
 
     # Reading the annotations
 
@@ -223,6 +226,7 @@ class DeepLakeDataset(BaseDetDataset):
         """Open the dataset, read its annotations, filter; no image is read."""
         if self._fully_initialized:
             return
+        smallest_box(self.filter_cfg)  # refuses what is no number before anything is read
         columns, source = self.columns, self.source
         sizes_from_headers = not (columns.get('height') and columns.get('width'))
         self._images = ImageStore(ImageReader(source, columns.image), sizes_from_headers=sizes_from_headers)
@@ -306,7 +310,7 @@ class DeepLakeDataset(BaseDetDataset):
         index = self.index
         objects = index.objects_of(image)
         xyxy = index.xyxy(objects, image)
-        ignored = index.crowd[objects] | index.difficult[objects] | self._too_small(xyxy)
+        ignored = index.crowd[objects] | index.difficult[objects] | self.too_small(xyxy)
         ignore, boxes = ignored.astype(int).tolist(), xyxy.tolist()
         labels = index.labels[objects].tolist()
         instances = [
@@ -321,10 +325,14 @@ class DeepLakeDataset(BaseDetDataset):
                     instance['mask'] = found[place]
         return instances
 
-    def _too_small(self, xyxy: np.ndarray) -> np.ndarray:
-        """Which boxes ``filter_cfg.bbox_min_size`` excludes from training, bool (m,)."""
-        least = 0 if self.test_mode else (self.filter_cfg or {}).get('bbox_min_size') or 0
-        return (xyxy[:, 2:] - xyxy[:, :2] < least).any(axis=1)
+    @property
+    def smallest_box(self) -> float:
+        """Width and height in pixels below which boxes are ignored: ``filter_cfg.bbox_min_size``, or 0."""
+        return smallest_box(self.filter_cfg)
+
+    def too_small(self, xyxy: np.ndarray) -> np.ndarray:
+        """Which boxes are to be ignored for their size, bool (m,); `xyxy` in pixels, (m, 4)."""
+        return (xyxy[:, 2:] - xyxy[:, :2] < self.smallest_box).any(axis=1)
 
     @property
     def _steps(self) -> list[Any]:

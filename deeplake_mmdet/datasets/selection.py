@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from deeplake_mmdet.annotations.index import AnnotationIndex
 from deeplake_mmdet.errors import ConfigError, EmptyDatasetError
 from deeplake_mmdet.source.handle import SourceHandle
 
-# `bbox_min_size`, as in MMDetection's `VOCDataset`, marks boxes as ignored and removes no image.
+# `bbox_min_size` marks boxes as ignored and removes no image.
 _FILTERS = ('filter_empty_gt', 'min_size', 'bbox_min_size')
 
 
@@ -39,6 +40,20 @@ def filtered(index: AnnotationIndex, filter_cfg: Mapping[str, Any] | None) -> tu
         counts[name] = int(np.sum(keep & ~passed))
         keep &= passed
     return np.flatnonzero(keep), counts
+
+
+def smallest_box(filter_cfg: Mapping[str, Any] | None) -> float:
+    """Width and height in pixels below which boxes are ignored; 0 where none are.
+
+    Raises:
+        ConfigError: It is no number, or negative.
+    """
+    least = (filter_cfg or {}).get('bbox_min_size') or 0
+    if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least < math.inf:
+        raise ConfigError(
+            f'DeepLakeDataset(filter_cfg.bbox_min_size=) expected a number of pixels, but got {least!r}. For example: 8.'
+        )
+    return least
 
 
 def subset(order: np.ndarray, indices: int | Sequence[int] | None) -> np.ndarray:

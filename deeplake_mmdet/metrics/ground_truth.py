@@ -28,7 +28,8 @@ class GroundTruth(OfImages):
         boxes_xywh: As annotated, in pixels, float64 (M, 4).
         labels: Position in `classes`, int64 (M,).
         areas: Annotated areas in square pixels, float64 (M,).
-        crowd: Whether finding the object is neither right nor wrong (crowd regions, difficult objects), bool (M,).
+        crowd: Whether finding the object is neither right nor wrong (crowd regions, difficult objects, those
+            below ``filter_cfg.bbox_min_size``), bool (M,).
         ignored: The same and objects marked ``ignore``, which COCO's evaluation counts, bool (M,).
         classes: Class names, K.
         category_ids: Original category id of each class, K.
@@ -77,7 +78,7 @@ class GroundTruth(OfImages):
             flat = [mask for row in dataset.masks_of_images(places.tolist()) for mask in row]
             segmentations = [flat[place] or [] for place in np.flatnonzero(kept).tolist()]
         objects = objects[kept]
-        crowd = (index.crowd | index.difficult)[objects]
+        crowd = (index.crowd | index.difficult)[objects] | dataset.too_small(index.xyxy(objects))
         return cls(
             img_ids=[ids[image] for image in places.tolist()],
             rows=index.rows[places],
