@@ -79,6 +79,7 @@ ORDER = (
     'convert',
     'versions',
     'inspection',
+    'visualization',
     'cli',
 )
 APART = ('registration', 'doctor', '__init__', '__main__')

@@ -75,7 +75,8 @@ class ImportSource(ABC):
         Args:
             position: Of the image.
             size_hw: Its height and width in pixels.
-            report: Where oddities of this row are noted.
+            report: Where oddities are noted that only the format knows of (`ConversionReport.note`). Boxes are counted,
+                and those without area, of negative size or out of the image are noted, by the importer.
 
         Raises:
             ConversionError: Only where the annotations cannot be checked without the size of the image.

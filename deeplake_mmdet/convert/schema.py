@@ -15,7 +15,11 @@ import numpy as np
 from deeplake import types
 
 from deeplake_mmdet.config.tensor_roles import COCO_SEGMENTATION
+from deeplake_mmdet.convert.coco_fields import category_fields, dump_json
 
+# Metadata `format` of the text columns of a COCO dataset that no training reads, and what the key of the dataset's
+# metadata starts with that holds the other top-level keys of an annotation file.
+COCO_KEYPOINTS, COCO_FIELDS, COCO_TOP_LEVEL = 'coco_keypoints', 'coco_fields', 'coco:'
 _PLAIN: dict[str, type] = {'bytes': bytes, 'text': str}
 
 
@@ -120,23 +124,81 @@ def box_columns(dtype: str, box_format: str, class_names: Sequence[str], **metad
 
 
 def coco_columns(
-    image: Sequence[Column], categories: Sequence[Mapping[str, Any]], *, ignore: bool, masks: bool
+    image: Sequence[Column],
+    categories: Sequence[Mapping[str, Any]],
+    *,
+    ignore: bool = False,
+    masks: bool = False,
+    keypoints: bool = False,
+    image_fields: bool = False,
+    annotation_fields: bool = False,
 ) -> list[Column]:
-    """The columns of a COCO dataset.
+    """The columns of a COCO dataset, from which the annotation file can be made again, see `coco_fields`.
+
+    ===================  ========================================================================================
+    column               what it holds of the file
+    ===================  ========================================================================================
+    images               the bytes of the image file, untouched
+    img_id, file_name    ``id`` and ``file_name`` of the image
+    height, width        as the image states them; measured, where it does not
+    split                not of the file: the name of the saved view that the row was imported for
+    image_fields         JSON object: every other field of the image (``license``, ``coco_url``, …)
+    boxes, areas         ``bbox`` (left, top, width, height) and ``area`` of each annotation, as float64
+    categories           position of its category in the file's ``categories``; the ids are in the metadata
+    ann_ids, iscrowd     ``id``, and ``iscrowd`` as 0 or 1
+    ignore               ``ignore`` as 0 or 1; 0 where there is none
+    masks                JSON list: ``segmentation`` (rings or an RLE, with the file's own numbers), null for none
+    keypoints            JSON list: ``keypoints`` ``[x, y, v, …]``, null for none
+    annotation_fields    JSON list of objects: every other field of each annotation (``num_keypoints``, ``score``, …)
+    ===================  ========================================================================================
+
+    The metadata of ``categories`` is `category_metadata`; that of the dataset is `coco_metadata`.
 
     Args:
         image: The columns of the images, see :func:`image_columns`.
         categories: The ``categories`` of the annotation file, in its order.
         ignore: Whether any annotation is marked ``ignore``.
-        masks: Whether any annotation has a segmentation; a row then holds a JSON list with one entry an instance.
+        masks: Whether any annotation has a segmentation that is not empty. Where none has, empty ones are
+            ``annotation_fields``, so that a dataset of boxes does not look like one of masks.
+        keypoints: Whether any annotation has a list of keypoints.
+        image_fields: Whether any image has a field that no column holds.
+        annotation_fields: Whether any annotation has one.
     """
     names = [category['name'] for category in categories]
-    ids = [category['id'] for category in categories]
-    parents = [category.get('supercategory', '') for category in categories]
-    columns = [*image, *box_columns('float64', 'ltwh', names, category_ids=ids, supercategories=parents)]
+    columns = [*image, *box_columns('float64', 'ltwh', names, **category_metadata(categories))]
     columns += [ragged('iscrowd', 'uint8'), ragged('ann_ids', 'int64')]
     columns += [ragged('ignore', 'uint8')] if ignore else []
-    return columns + ([json_list('masks', COCO_SEGMENTATION)] if masks else [])
+    columns += [json_list('masks', COCO_SEGMENTATION)] if masks else []
+    columns += [json_list('keypoints', COCO_KEYPOINTS)] if keypoints else []
+    columns += [Column('image_fields', types.Text(), 'text', 0, {'format': COCO_FIELDS})] if image_fields else []
+    return columns + ([json_list('annotation_fields', COCO_FIELDS)] if annotation_fields else [])
+
+
+def category_metadata(categories: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The metadata that the column ``categories`` has beside its class names, in label order.
+
+    Returns:
+        ``category_ids``; ``supercategories``, '' for none; and, if any category has another field (``keypoints``,
+        ``skeleton``, …), ``category_fields``: a JSON text, a list of one object of such fields a category.
+    """
+    ids = [category['id'] for category in categories]
+    parents = [category.get('supercategory') or '' for category in categories]
+    fields = [category_fields(category) for category in categories]
+    others = {'category_fields': dump_json(fields)} if any(fields) else {}
+    return {'category_ids': ids, 'supercategories': parents, **others}
+
+
+def coco_metadata(split: str, top_level: Mapping[str, Any]) -> dict[str, str]:
+    """The metadata of a dataset that holds what is neither image nor annotation nor category of one annotation file.
+
+    Args:
+        split: Of the rows that came from the file; each file of a dataset has its own.
+        top_level: All other top-level keys of the file (``info``, ``licenses``, …) and their values.
+
+    Returns:
+        ``{'coco:<split>': JSON text of top_level}``; nothing where there are no such keys.
+    """
+    return {f'{COCO_TOP_LEVEL}{split}': dump_json(dict(top_level))} if top_level else {}
 
 
 def voc_columns(image: Sequence[Column], class_names: Sequence[str]) -> list[Column]:
