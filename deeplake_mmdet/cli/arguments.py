@@ -8,6 +8,7 @@ from typing import Any
 
 from deeplake_mmdet.config.upgrade.bases import read_config
 from deeplake_mmdet.config.upgrade.notes import Notes
+from deeplake_mmdet.engine.join import launcher_around
 from deeplake_mmdet.errors import ConfigError
 
 
@@ -15,7 +16,11 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Arguments that training and testing share."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints; default: ./work_dirs/<name of the config>')
     add_config_options(parser)
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        help='who started the processes of this run (default: pytorch under torchrun, else none)',
+    )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
@@ -45,7 +50,7 @@ def load_config(args: argparse.Namespace) -> tuple[Any, list[str]]:
         raise ConfigError(f'The config file {args.config!r} does not exist.')
     notes = Notes()
     config = read_config(args.config, notes)
-    config.launcher = args.launcher
+    config.launcher = args.launcher or launcher_around()
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
     if args.work_dir:

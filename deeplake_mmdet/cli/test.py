@@ -8,7 +8,7 @@ import os
 from typing import Any
 
 from deeplake_mmdet.cli.arguments import add_common, load_config
-from deeplake_mmdet.engine.launch import end_rank
+from deeplake_mmdet.engine.join import end_rank, join
 from deeplake_mmdet.engine.prepare import prepare
 from deeplake_mmdet.engine.runner import build_runner
 from deeplake_mmdet.errors import ConfigError
@@ -57,6 +57,7 @@ def run(args: argparse.Namespace) -> dict[str, float]:
     config, notes = load_config(args)
     if not os.path.isfile(args.checkpoint) and '://' not in args.checkpoint:
         raise ConfigError(f'The checkpoint {args.checkpoint!r} does not exist.')
+    join(config)
     notes += prepare(config, ('test',), args.cfg_options)
     config.load_from, config.resume = args.checkpoint, False
     from mmdet.engine.hooks.utils import trigger_visualization_hook

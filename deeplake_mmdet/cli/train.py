@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from deeplake_mmdet.cli.arguments import add_common, load_config
-from deeplake_mmdet.engine.launch import end_rank
+from deeplake_mmdet.engine.join import end_rank, join
 from deeplake_mmdet.engine.prepare import leave_out_validation, prepare
 from deeplake_mmdet.engine.runner import build_runner
 from deeplake_mmdet.errors import ConfigError
@@ -57,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.no_validate:
         leave_out_validation(config)
         splits, options = ('train',), {k: v for k, v in options.items() if not k.startswith(('val_', 'test_'))}
+    join(config)
     notes += prepare(config, splits, options)
     apply_arguments(config, args)
     build_runner(config, notes).train()

@@ -1,38 +1,15 @@
-"""Several processes: starting them with torch's elastic launcher, and running ranks without a GPU."""
+"""Starting several processes with torch's elastic launcher."""
 
 from __future__ import annotations
 
-import atexit
 import multiprocessing
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 
 from deeplake_mmdet import errors
 from deeplake_mmdet.engine.datasets_in_config import SPLITS, find_datasets, refuse_opened
+from deeplake_mmdet.engine.join import joined
 from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError
-
-
-def joined() -> bool:
-    """Whether torchrun, or its like, has started this process as one of several."""
-    return 'RANK' in os.environ and 'WORLD_SIZE' in os.environ
-
-
-def check_alone(distributed: bool) -> None:
-    """Refuse a training by itself in each of several processes: they would write the same files at once.
-
-    Args:
-        distributed: Whether this process trains together with the others.
-
-    Raises:
-        ConfigError: It does not, and there are others.
-    """
-    if not distributed and joined() and int(os.environ['WORLD_SIZE']) > 1:
-        raise ConfigError(
-            f'This process is one of {os.environ["WORLD_SIZE"]} that torchrun, or its like, started, and would train '
-            'by itself and write what the others write. Pass distributed=True (tools/train.py: --launcher pytorch).'
-        )
 
 
 def processes_to_start(distributed: bool | int, config: Any) -> int:
@@ -116,43 +93,3 @@ def _own_error(failure: Any) -> DeepLakeMMDetError | None:
     kind = getattr(errors, name, None)
     ours = isinstance(kind, type) and issubclass(kind, DeepLakeMMDetError)
     return kind(message) if ours else None  # type: ignore[misc]
-
-
-def join_without_gpu(config: Any) -> bool:
-    """Let ranks train on CPUs: MMEngine itself would ask for a CUDA device.
-
-    Args:
-        config: The run's config.
-
-    Returns:
-        Whether this process is such a rank.
-    """
-    import torch
-    import torch.distributed as dist
-
-    if config.get('launcher', 'none') == 'none' or torch.cuda.is_available() or not joined():
-        return False
-    if not dist.is_initialized():
-        dist.init_process_group('gloo')
-        atexit.register(_leave)  # gloo's threads, left running, would abort the interpreter at its end
-    return True
-
-
-def end_rank() -> None:
-    """End this process, if it is one of several, without the interpreter's last steps.
-
-    Deep Lake's and gloo's threads outlive them now and then and abort the process, which torchrun would take for a
-    failure. Whatever is registered to run at exit is run.
-    """
-    if joined():
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(0)
-
-
-def _leave() -> None:
-    import torch.distributed as dist
-
-    if dist.is_initialized():
-        dist.destroy_process_group()

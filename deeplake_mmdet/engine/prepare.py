@@ -18,10 +18,10 @@ from deeplake_mmdet.engine.datasets_in_config import (
     find_datasets,
     let_concatenate,
     other_datasets,
-    pin_datasets,
     pin_test_like_val,
 )
 from deeplake_mmdet.engine.num_classes import fit_heads
+from deeplake_mmdet.engine.resolved_once import pin_together
 from deeplake_mmdet.engine.secrets_in_config import CREDENTIALS_KEY, hide_credentials
 from deeplake_mmdet.errors import ConfigError
 
@@ -61,7 +61,7 @@ def prepare(config: Any, splits: tuple[str, ...] = SPLITS, overrides: Mapping[st
     if any(True for _ in find_datasets(config, splits)):
         for split in splits:
             _check_files(config, split)
-    pinned = pin_datasets(config, splits)
+    pinned = pin_together(config, splits)
     pin_test_like_val(config)
     for split in splits:
         _check_evaluator(config, split, pinned)

@@ -10,7 +10,7 @@ from deeplake_mmdet.engine.agreement import RanksAgree
 from deeplake_mmdet.engine.checkpoint_classes import CheckpointClasses
 from deeplake_mmdet.engine.checkpoints import register_loaders
 from deeplake_mmdet.engine.cpu_parallel import wrapper_without_gpu
-from deeplake_mmdet.engine.launch import check_alone, join_without_gpu
+from deeplake_mmdet.engine.join import check_alone, is_cpu_rank, join
 from deeplake_mmdet.engine.same_buffers import SameBuffers
 from deeplake_mmdet.engine.ssd_head import let_ssd_predict
 from deeplake_mmdet.errors import ConfigError
@@ -40,7 +40,8 @@ def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, t
     _check_timestamp(timestamp)
     setup_cache_size_limit_of_dynamo()
     register_loaders()
-    on_cpu = join_without_gpu(config)
+    join(config)
+    on_cpu = is_cpu_rank()
     kind = RUNNERS.get(config.runner_type) if 'runner_type' in config else Runner
     runner = _adapted(kind, model, timestamp, on_cpu).from_cfg(config)
     let_ssd_predict(runner.model)

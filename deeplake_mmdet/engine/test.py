@@ -9,6 +9,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from deeplake_mmdet.engine.given_data import put_data, release_data
 from deeplake_mmdet.engine.inputs import copied, put_model
+from deeplake_mmdet.engine.join import join
 from deeplake_mmdet.engine.launch import processes_to_start, run_on_ranks
 from deeplake_mmdet.engine.model import take_over
 from deeplake_mmdet.engine.prepare import prepare
@@ -43,6 +44,9 @@ def test_detector(
         ConfigError, SourceError, ColumnError, AnnotationError, EmptyDatasetError: See `deeplake_mmdet.errors`.
     """
     config = copied(cfg)
+    processes = processes_to_start(distributed, config)
+    if not processes:
+        join(config)
     module, original = put_model(config, model, 'test_detector')
     if module is None and not checkpoint:
         raise ConfigError('test_detector(checkpoint=) expected a file of weights, since model has none, but got None.')
@@ -53,7 +57,7 @@ def test_detector(
         take_over(module, config, original)
     arguments = (config, module, notes, timestamp)
     try:
-        if processes := processes_to_start(distributed, config):
+        if processes:
             return run_on_ranks(processes, test_on_rank, arguments)
         return build_runner(config, notes, model=module, timestamp=timestamp).test()
     finally:

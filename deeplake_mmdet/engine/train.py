@@ -9,6 +9,7 @@ from torch.distributed.elastic.multiprocessing.errors import record
 
 from deeplake_mmdet.engine.given_data import put_data, release_data
 from deeplake_mmdet.engine.inputs import copied, put_model
+from deeplake_mmdet.engine.join import join
 from deeplake_mmdet.engine.launch import processes_to_start, run_on_ranks
 from deeplake_mmdet.engine.model import take_over
 from deeplake_mmdet.engine.prepare import leave_out_validation, prepare
@@ -61,6 +62,9 @@ def train_detector(
         0.412
     """
     config = copied(cfg)
+    processes = processes_to_start(distributed, config)
+    if not processes:
+        join(config)
     module, original = put_model(config, model, 'train_detector')
     notes = put_data(config, 'train', ds_train, ds_train_tensors, 'ds_train')
     if validate:
@@ -77,7 +81,7 @@ def train_detector(
         take_over(module, config, original)
     arguments = (config, module, notes, timestamp, dict(meta or {}))
     try:
-        if processes := processes_to_start(distributed, config):
+        if processes:
             return run_on_ranks(processes, train_on_rank, arguments)
         return _train(*arguments)
     finally:
