@@ -7,6 +7,7 @@ from typing import Any
 
 from deeplake_mmdet.cli.arguments import add_common, load_config
 from deeplake_mmdet.engine.join import end_rank, join
+from deeplake_mmdet.engine.preemption import EXIT_CODE, Preempted
 from deeplake_mmdet.engine.prepare import leave_out_validation, prepare
 from deeplake_mmdet.engine.runner import build_runner
 from deeplake_mmdet.errors import ConfigError
@@ -22,6 +23,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         help='resume from this checkpoint; without a value, from the latest one in the work dir',
+    )
+    parser.add_argument(
+        '--resume-anyway', action='store_true', help='resume although the data are not those of the checkpoint'
     )
     parser.add_argument('--no-validate', action='store_true', help='train without validation')
     add_common(parser)
@@ -47,6 +51,7 @@ def apply_arguments(config: Any, args: argparse.Namespace) -> None:
     if args.resume:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
+        config.resume_anyway = args.resume_anyway
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -60,6 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     join(config)
     notes += prepare(config, splits, options)
     apply_arguments(config, args)
-    build_runner(config, notes).train()
-    end_rank()
-    return 0
+    code = 0
+    try:
+        build_runner(config, notes).train()
+    except Preempted:
+        code = EXIT_CODE
+    end_rank(code)
+    return code

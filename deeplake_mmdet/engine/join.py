@@ -94,17 +94,20 @@ def is_cpu_rank() -> bool:
     return dist.is_available() and dist.is_initialized() and not torch.cuda.is_available()
 
 
-def end_rank() -> None:
+def end_rank(code: int = 0) -> None:
     """End this process, if it is one of several, without the interpreter's last steps.
 
     Deep Lake's and gloo's threads outlive them now and then and abort the process, which torchrun would take for a
     failure. Whatever is registered to run at exit is run.
+
+    Args:
+        code: The process's exit code.
     """
     if joined():
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
 
 
 def _adopt_environment(launcher: str) -> None:

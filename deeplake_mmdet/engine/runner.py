@@ -8,9 +8,12 @@ from typing import Any
 
 from deeplake_mmdet.engine.agreement import RanksAgree
 from deeplake_mmdet.engine.checkpoint_classes import CheckpointClasses
+from deeplake_mmdet.engine.checkpoint_data import CheckpointData
+from deeplake_mmdet.engine.checkpoint_files import newest_whole, save_whole
 from deeplake_mmdet.engine.checkpoints import register_loaders
 from deeplake_mmdet.engine.cpu_parallel import wrapper_without_gpu
 from deeplake_mmdet.engine.join import check_alone, is_cpu_rank, join
+from deeplake_mmdet.engine.preemption import ObedientWorker, Preemption
 from deeplake_mmdet.engine.same_buffers import SameBuffers
 from deeplake_mmdet.engine.ssd_head import let_ssd_predict
 from deeplake_mmdet.errors import ConfigError
@@ -47,6 +50,9 @@ def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, t
     let_ssd_predict(runner.model)
     runner.register_hook(RanksAgree(), priority='VERY_HIGH')
     runner.register_hook(CheckpointClasses(bool(config.get('resume'))), priority='VERY_HIGH')
+    if config.get('resume'):
+        runner.register_hook(CheckpointData(bool(config.get('resume_anyway'))), priority='VERY_HIGH')
+    runner.register_hook(Preemption(), priority='LOWEST')
     if on_cpu:
         runner.register_hook(SameBuffers(), priority='VERY_LOW')
     for note in notes:
@@ -74,6 +80,8 @@ def _adapted(kind: Any, model: Any, timestamp: str | None, on_cpu: bool) -> Any:
     """
 
     class AdaptedRunner(kind):
+        _load_from: Any
+
         def build_model(self, config: Any) -> Any:
             return super().build_model(config) if model is None else model
 
@@ -87,6 +95,28 @@ def _adapted(kind: Any, model: Any, timestamp: str | None, on_cpu: bool) -> Any:
         def train(self) -> Any:
             check_alone(self.distributed)
             return super().train()
+
+        def build_train_loop(self, loop: Any) -> Any:
+            built = super().build_train_loop(loop)
+            loader = built.dataloader
+            if loader.num_workers:
+                loader.worker_init_fn = ObedientWorker(loader.worker_init_fn)
+            return built
+
+        def load_or_resume(self) -> None:
+            if self._resume and self._load_from is None and not self._has_loaded:
+                self._load_from = newest_whole(self.work_dir, self.logger)
+                if self._load_from is None:
+                    self.logger.info(f'There is no checkpoint in {self.work_dir} to resume: the training begins.')
+                    return
+            super().load_or_resume()
+
+        def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+            save_whole(
+                lambda name: super(AdaptedRunner, self).save_checkpoint(out_dir, name, *args, **kwargs),
+                out_dir,
+                filename,
+            )
 
         def setup_env(self, env_cfg: dict[str, Any]) -> None:
             super().setup_env(env_cfg)
