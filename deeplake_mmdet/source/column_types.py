@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 from deeplake_mmdet.config.box_format import BoxFormat
-from deeplake_mmdet.config.tensor_roles import COCO_RLE, COCO_SEGMENTATION
+from deeplake_mmdet.config.tensor_roles import COCO_SEGMENTATION, MASK_FORMATS
 
 _DTYPES = ('float32', 'float64', 'float16', 'int16', 'int32', 'int64', 'uint16', 'uint32', 'uint8')
 BITMAPS = ('BinaryMask', 'SegmentMask')
@@ -37,6 +37,11 @@ def kind_of(dtype: Any) -> str:
     if name == 'Nullable':
         return next((long for short, long in _WRAPPED.items() if short in str(dtype)), name)
     return name
+
+
+def same_type(one: Any, other: Any) -> bool:
+    """Whether two types are one; Deep Lake's types of links equal nothing, not even themselves."""
+    return bool(one == other) or (kind_of(one) == 'Link' and str(one) == str(other))
 
 
 def stores_encoded(dtype: Any) -> bool:
@@ -81,7 +86,7 @@ def mask_kind(column: Any, dtype: Any) -> str | None:
     kind = kind_of(dtype)
     if kind == 'Text':
         stated = column.metadata['format'] if 'format' in list(column.metadata.keys()) else None
-        return stated if stated in (COCO_SEGMENTATION, COCO_RLE) else None
+        return stated if stated in MASK_FORMATS else None
     # A PNG image holds one map, and Deep Lake gives it a layer too many or none at all.
     stacks = kind in BITMAPS and not (kind == 'SegmentMask' and dtype.sample_compression == 'png')
     return kind if stacks or kind == 'Polygon' else None

@@ -8,13 +8,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from deeplake_mmdet.config.box_format import BoxFormat
+from deeplake_mmdet.config.link_credentials import LINK_CREDS
 from deeplake_mmdet.config.tensor_roles import OPTIONAL_ROLES, REQUIRED_ROLES
 from deeplake_mmdet.errors import ColumnError, QueryError
-from deeplake_mmdet.source.column_types import NEEDS, can_play, declared_format, kind_of, mask_kind, metadata_of
-from deeplake_mmdet.source.query import SOURCE_ROW
+from deeplake_mmdet.source.column_types import (
+    NEEDS,
+    can_play,
+    declared_format,
+    kind_of,
+    mask_kind,
+    metadata_of,
+    same_type,
+)
+from deeplake_mmdet.source.numbered import SOURCE_ROW
 
-# Deep Lake's name of the column type that a role is found by.
-_KIND_OF_ROLE = {'img': 'Image', 'gt_bboxes': 'BoundingBox', 'gt_labels': 'ClassLabel'}
+# Deep Lake's name of the column type that a role is found by; the second only where there is none of the first.
+_KINDS_OF_ROLE = {'img': ('Image', 'Link'), 'gt_bboxes': ('BoundingBox',), 'gt_labels': ('ClassLabel',)}
 # Optional roles have no type of their own: they are found by the names that converters give them.
 _NAMES_OF_ROLE = {
     'gt_masks': ('masks',),
@@ -37,10 +46,14 @@ class ImageColumn:
     Attributes:
         name: Name of the column.
         compression: ``'jpg'`` or ``'png'`` as Deep Lake declares it; None where samples are plain pixels.
+        is_link: Whether samples are links to images.
+        link_creds: What the column calls the credentials that its links need, or None.
     """
 
     name: str
     compression: str | None
+    is_link: bool = False
+    link_creds: str | None = None
 
     @property
     def extension(self) -> str:
@@ -115,7 +128,7 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str], scalars: C
         if role not in wanted and (found := _found_optional(role, selection, types, scalars)):
             names[role] = found
     for role in _READ_BY_ROW:
-        if role in names and not _equal(base_types.get(names[role]), types[names[role]]):
+        if role in names and not same_type(base_types.get(names[role]), types[names[role]]):
             raise QueryError(
                 f'DeepLakeDataset(deeplake_query=) computes the column {names[role]!r}, which plays {role} and is read '
                 'as it is stored. Begin the query with "select *".'
@@ -129,12 +142,24 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str], scalars: C
         )
     return ColumnMap(
         names=names,
-        image=ImageColumn(names['img'], getattr(types[names['img']], 'sample_compression', None)),
+        image=image_column(selection[names['img']], types[names['img']]),
         box_format=declared_format(types[names['gt_bboxes']], selection[names['gt_bboxes']]),
         class_names=class_names,
         category_ids=category_ids,
         masks=_mask_column(selection, names.get('gt_masks'), types),
     )
+
+
+def image_column(column: Any, dtype: Any) -> ImageColumn:
+    """How a column of images, or of links to them, stores its samples.
+
+    Args:
+        column: The Deep Lake column, for its name and metadata.
+        dtype: Its type.
+    """
+    compression, is_link = getattr(dtype, 'sample_compression', None), bool(getattr(dtype, 'is_link', False))
+    name = column.metadata[LINK_CREDS] if is_link and LINK_CREDS in list(column.metadata.keys()) else None
+    return ImageColumn(column.name, compression, is_link, None if name is None else str(name))
 
 
 def mask_columns(selection: Any) -> list[str]:
@@ -145,11 +170,6 @@ def mask_columns(selection: Any) -> list[str]:
 def _mask_column(selection: Any, name: str | None, types: Mapping[str, Any]) -> MaskColumn | None:
     kind = None if name is None else mask_kind(selection[name], types[name])
     return None if name is None or kind is None else MaskColumn(name, kind)
-
-
-def _equal(one: Any, other: Any) -> bool:
-    """Whether two types are one; Deep Lake's types of links equal nothing, not even themselves."""
-    return bool(one == other) or (kind_of(one) == 'Link' and str(one) == str(other))
 
 
 def _types(container: Any) -> dict[str, Any]:
@@ -181,23 +201,25 @@ def _found_optional(role: str, selection: Any, types: Mapping[str, Any], scalars
 
 
 def _found(role: str, types: Mapping[str, Any], base_types: Mapping[str, Any]) -> str:
-    kind = _KIND_OF_ROLE[role]
-    found, stored = _of_kind(kind, types), _of_kind(kind, base_types)
+    kinds = _KINDS_OF_ROLE[role]
+    found, stored = _of_kinds(kinds, types), _of_kinds(kinds, base_types)
     if len(found) == 1:
         return found[0]
     key = f'DeepLakeDataset(deeplake_tensors.{role}=)'
     if found:
         raise ColumnError(
-            f'{key} is needed: {len(found)} columns are of type {kind}: {", ".join(map(repr, found))}. '
-            'Name one of them.'
+            f'{key} is needed: {len(found)} columns are of type {kind_of(types[found[0]])}: '
+            f'{", ".join(map(repr, found))}. Name one of them.'
         )
     if stored:
         raise QueryError(_dropped(role, stored))
-    raise ColumnError(f'{key} is needed: no column is of type {kind}. The columns are {_listed(types)}.')
+    raise ColumnError(f'{key} is needed: no column is of type {kinds[0]}. The columns are {_listed(types)}.')
 
 
-def _of_kind(kind: str, types: Mapping[str, Any]) -> list[str]:
-    return [name for name, dtype in types.items() if kind_of(dtype) == kind]
+def _of_kinds(kinds: Sequence[str], types: Mapping[str, Any]) -> list[str]:
+    """The columns of the first kind that there is."""
+    found = ([name for name, dtype in types.items() if kind_of(dtype) == kind] for kind in kinds)
+    return next(filter(None, found), [])
 
 
 def _dropped(role: str, columns: Sequence[str]) -> str:

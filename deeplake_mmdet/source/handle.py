@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplake_mmdet.config.credentials import stash, unstash
+from deeplake_mmdet.config.credentials import Credentials, stash, unstash
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.config.location import Location
 from deeplake_mmdet.errors import (
@@ -119,6 +119,38 @@ class SourceHandle:
         recipe = Recipe(Location(self.revision.uri), view_id=view_id, credentials=self._recipe.credentials)
         return self._resolved(recipe)
 
+    def queried(self, query: str) -> SourceHandle:
+        """The rows of the same commit that a query selects.
+
+        Raises:
+            SourceError, ConfigError: As `resolve`.
+        """
+        return self._resolved(replace(self._recipe, view_id=None, query=query))
+
+    def views(self) -> dict[str, str]:
+        """The saved views of the dataset, and the last query of each; of objects that the program has open, none."""
+        if self._recipe.location.is_opened or self.revision.format == 3:
+            return {}
+        with reading():
+            head = self._open().parents[0]
+            return {name: str(head.tags[name].query or '') for name in head.tags.names()}
+
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of the dataset at the commit; of an object that the program has open, and of format 3, none.
+
+        Raises:
+            SourceError, ConfigError: As `resolve`.
+        """
+        if self._recipe.location.is_opened or self.revision.format == 3:
+            return {}
+        opened = open_recipe(replace(self._recipe, view_id=None))
+        return dict(opened.base.metadata.to_dict())
+
+    @property
+    def credentials(self) -> Credentials:
+        """What the dataset is read with; never part of a text or a pickle."""
+        return unstash(self._recipe.credentials)
+
     @property
     def tensors(self) -> Mapping[str, Any]:
         """The tensors of a dataset of format 3, by name; of format 4, none."""
@@ -129,6 +161,17 @@ class SourceHandle:
     def scalars(self) -> frozenset[str]:
         """Columns of format 3 that hold one number a row as an array of one."""
         return frozenset(name for name, tensor in self.tensors.items() if tensor.is_scalar)
+
+    @property
+    def opened(self) -> Opened:
+        """What this process has open, opened if need be; keep it as long as anything in it is used."""
+        return self._open()
+
+    def share_rows(self, rows: np.ndarray) -> None:
+        """Keep the same row numbers in other memory, which several processes map."""
+        self.rows = rows
+        if self._opened is not None:
+            self._opened = replace(self._opened, rows=rows)
 
     @property
     def is_open(self) -> bool:
@@ -162,23 +205,26 @@ class SourceHandle:
         """The Deep Lake dataset or view that row numbers refer to."""
         return self._open().base
 
-    def read(self, column: str, rows: Sequence[int]) -> list[Any]:
+    def read(self, column: str, rows: Sequence[int], *, bulk: bool = False) -> list[Any]:
         """Values of one column at row numbers, encoded bytes where the column stores images compressed.
 
         Args:
             column: Name of the column.
             rows: Row numbers, as in `rows`.
+            bulk: Whether the rows behind these will be read next: then neighbours come with their whole file, which is
+                many times quicker over a network.
 
         Returns:
             One item a row: ``bytes`` of a compressed image, else a numpy array, string or None. An image of format 3
-            that is stored in tiles is an array too.
+            that is stored in tiles is an array too. Of a link of format 4 it is the link, as ``bytes`` of UTF-8; of
+            format 3 what the link leads to.
 
         Raises:
             SourceError: The storage failed, also after the dataset was opened again.
         """
         rows = [int(row) for row in rows]
         shown = f'{rows[0]}' if len(rows) == 1 else f'{rows[:8]}{"…" if len(rows) > 8 else ""}'
-        return self._persist(lambda end: self._rows(column, rows, end), f'column {column!r}, row {shown}')
+        return self._persist(lambda end: self._rows(column, rows, end, bulk), f'column {column!r}, row {shown}')
 
     def read_column(self, column: str, start: int, stop: int) -> Any:
         """Consecutive values of one column of the selection; see `read_columns`."""
@@ -274,21 +320,24 @@ class SourceHandle:
                 health.check_packed(column)
             self._checked.add(key)
 
-    def _rows(self, column: str, rows: list[int], end: float) -> list[Any]:
+    def _rows(self, column: str, rows: list[int], end: float, bulk: bool) -> list[Any]:
         base = self.base()
         self._check([column])
         values = base[column]
         encoded = stores_encoded(base.schema[column].dtype)
+        span, picked = span_of(np.array(rows, np.int64)) if bulk else (rows, list(range(len(rows))))
         if self._may_stall:
             call = values.get_bytes_async if encoded else values.get_async
             try:
-                read = list(self._owned(wait(call(rows), 'Reading', _left(end))))
+                found = self._owned(wait(call(span), 'Reading', _left(end)))
+                read = [found[place] for place in picked]
                 return self._with_tiled(column, rows, read, end) if encoded else read
             except DeadlineError:
                 if self.revision.format != 3:
                     raise
                 raise DeadlineError(say_stuck(column, rows, call)) from None
-        return list(values.get_bytes(rows) if encoded else values[rows])
+        found = values.get_bytes(span) if encoded else values[span]
+        return [found[place] for place in picked]
 
     def _owned(self, values: Any) -> Any:
         """The same values in memory of their own: arrays of format 3 show memory that Deep Lake may use again."""
@@ -306,7 +355,7 @@ class SourceHandle:
         return read
 
     def _failed(self, what: str, error: Exception) -> str:
-        detail = unstash(self._recipe.credentials).scrub(str(error))
+        detail = self.credentials.scrub(str(error))
         return f'Reading {what} of {self.revision} failed: {type(error).__name__}: {detail}'
 
     def _open(self) -> Opened:

@@ -1,8 +1,8 @@
 """Encoded images out of a Deep Lake column, as a file would hold them.
 
-Compressed columns give the stored bytes untouched, so decoding them gives the pixels that the file gives. Columns of
-plain pixels are wrapped losslessly on the way out (BMP, or PNG for 16 bits). What is no image is named, never passed
-on: damaged storage reads as zeros without an error.
+Compressed columns give the stored bytes untouched, so decoding them gives the pixels that the file gives; links give
+the bytes that they lead to. Columns of plain pixels are wrapped losslessly on the way out (BMP, or PNG for 16 bits).
+What is no image is named, never passed on: damaged storage reads as zeros without an error.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from deeplake_mmdet.errors import ImageReadError
+from deeplake_mmdet.config.link_credentials import LinkCredentials
+from deeplake_mmdet.errors import DeepLakeMMDetError, ImageReadError
 from deeplake_mmdet.source.columns import ImageColumn
 from deeplake_mmdet.source.handle import SourceHandle
+from deeplake_mmdet.source.links import LinkReader
 
 _SIGNATURES = (b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'BM', b'GIF8', b'II*\0', b'MM\0*', b'RIFF', b'P5', b'P6')
 # Where a JPEG or PNG image keeps an orientation, and the orientations that turn it by 90 degrees.
@@ -24,6 +26,8 @@ _SIZED, _ORIENTED, _ON_ITS_SIDE = (b'\xff\xd8', b'\x89P'), (b'Exif\0\0', b'eXIf'
 # What an undamaged image ends with, some cameras' padding aside.
 _ENDS = {b'\xff\xd8': b'\xff\xd9', b'\x89P': b'IEND\xaeB`\x82', b'GI': b';'}
 _ZEROS = bytes(16)
+# Bytes of a file that nearly always tell an image's size, and how many files are asked for them in one call.
+_HEAD, _HEADS = 2**16, 512
 
 
 class ImageReader:
@@ -37,9 +41,15 @@ class ImageReader:
     def __init__(self, handle: SourceHandle, column: ImageColumn) -> None:
         self.handle = handle
         self.column = column
+        self._links: LinkReader | None = None
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether images are behind links that Deep Lake does not follow by itself."""
+        return self.column.is_link and self.handle.revision.format != 3
 
     def encoded(self, rows: Sequence[int]) -> list[bytes | ImageReadError]:
-        """Encoded bytes of several images, in one call of Deep Lake's engine.
+        """Encoded bytes of several images, in one call of Deep Lake's engine, and one round of links.
 
         Args:
             rows: Row numbers.
@@ -48,12 +58,74 @@ class ImageReader:
             One item a row: the bytes, or the error that this row's image has.
 
         Raises:
-            SourceError: The storage failed.
+            SourceError: The storage failed, that of the dataset or that behind the links.
+            ConfigError: Nobody gives the credentials that the links need.
         """
-        values = self.handle.read(self.column.name, rows)
-        return [self._encode(value, row) for value, row in zip(values, rows, strict=True)]
+        values = self.behind_links(rows) if self.follows_links else self.handle.read(self.column.name, rows)
+        return [self.checked(value, row) for value, row in zip(values, rows, strict=True)]
 
-    def _encode(self, value: Any, row: int) -> bytes | ImageReadError:
+    def sizes(self, rows: Sequence[int]) -> list[tuple[int, int] | None]:
+        """Heights and widths, as stored, of images behind links, as far as the beginnings of their files tell them.
+
+        Args:
+            rows: Row numbers.
+
+        Returns:
+            One item a row; None where the whole image has to be looked at.
+
+        Raises:
+            SourceError, ConfigError: As `encoded`.
+        """
+        if not self.follows_links:
+            return [None] * len(rows)
+        spans = [rows[start : start + _HEADS] for start in range(0, len(rows), _HEADS)]
+        return [_size_in(head) for span in spans for head in self.behind_links(span, _HEAD)]
+
+    def links(self, rows: Sequence[int]) -> list[str]:
+        """The links of some rows of a column of links; an empty text where there is none."""
+        values = self.handle.read(self.column.name, rows)
+        return [bytes(value or b'').decode('utf-8', 'surrogateescape') for value in values]
+
+    def behind_links(self, rows: Sequence[int], stop: int | None = None) -> list[bytes | ImageReadError | None]:
+        """What the links of some rows lead to, unchecked.
+
+        Args:
+            rows: Row numbers.
+            stop: Only the first bytes of each, at most this many.
+
+        Returns:
+            One item a row; None where there is no link.
+
+        Raises:
+            SourceError, ConfigError: As `encoded`.
+        """
+        if self._links is None:
+            own, uri = self.handle.credentials, self.handle.revision.uri
+            self._links = LinkReader(LinkCredentials.resolve(self.column.link_creds, own, uri))
+        links = self.links(rows)
+        found = iter(self._links.read([link for link in links if link], stop))
+        values: list[bytes | ImageReadError | None] = []
+        for row, link in zip(rows, links, strict=True):
+            value = next(found) if link else None
+            if isinstance(value, ImageReadError):
+                value = self.error(row, f'is behind a link that cannot be followed: {value}')
+            elif isinstance(value, DeepLakeMMDetError):  # not a fault of this row
+                failed = (
+                    f'{self._named(row)}, is behind a link that cannot be followed now: {value.args[0].rstrip(". ")}'
+                )
+                raise type(value)(f'{failed}. Check the network, the storage and the credentials.') from None
+            values.append(value)
+        return values
+
+    def checked(self, value: Any, row: int) -> bytes | ImageReadError:
+        """What was read of one image as an image file, or the error that it is none.
+
+        Args:
+            value: The bytes, pixels, an error, or None.
+            row: Its row, for the message.
+        """
+        if isinstance(value, ImageReadError):
+            return value
         try:
             if self.column.compression is None or isinstance(value, np.ndarray):
                 return self.wrap(value, row)
@@ -64,9 +136,11 @@ class ImageReader:
     def error(self, row: int, what: str) -> ImageReadError:
         """The error of one row's image, naming dataset, row and column."""
         return ImageReadError(
-            f'{self.handle.revision}: the image in column {self.column.name!r}, row {row}, {what}. Correct the row, '
-            "leave it out by a query or view, or set on_error='skip'."
+            f"{self._named(row)}, {what}. Correct the row, leave it out by a query or view, or set on_error='skip'."
         )
+
+    def _named(self, row: int) -> str:
+        return f'{self.handle.revision}: the image in column {self.column.name!r}, row {row}'
 
     def _check(self, data: bytes | None, row: int) -> bytes:
         if not data:
@@ -124,6 +198,19 @@ def swaps_axes(data: bytes) -> bool:
         return _header(data)[1] in _ON_ITS_SIDE
     except (OSError, SyntaxError, ValueError):  # a malformed EXIF block, which decoders pass over
         return False
+
+
+def _size_in(head: Any) -> tuple[int, int] | None:
+    """Height and width as the first bytes of a JPEG or PNG image say them; None if they do not."""
+    if not isinstance(head, bytes) or not head.startswith(_SIZED):
+        return None
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(head)) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError):
+        return None
 
 
 def size_of(data: bytes) -> tuple[int, int]:

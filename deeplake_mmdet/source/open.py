@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import math
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from deeplake_mmdet.source.live import open_live
 from deeplake_mmdet.source.pins import open_branch, open_commit, open_view, resolve_ref
 from deeplake_mmdet.source.query import apply_query
 from deeplake_mmdet.source.recipe import Opened, Recipe
+from deeplake_mmdet.source.unfinished import hidden_folder, refuse_unfinished
 from deeplake_mmdet.source.waiting import OPEN_DEADLINE_S, QUERY_DEADLINE_S, wait
 
 
@@ -42,18 +44,19 @@ def open_recipe(recipe: Recipe) -> Opened:
     except DeepLakeMMDetError:
         raise
     except Exception as error:  # Deep Lake's errors have no common base, and their text may hold a key
-        raise SourceError(_refused(recipe.location.uri, credentials, error)) from None
+        raise SourceError(refused(recipe.location.uri, credentials, error)) from None
 
 
 def _open(recipe: Recipe, credentials: Credentials) -> Opened:
     if recipe.location.is_opened:
         return _queried(open_live(recipe), recipe, QUERY_DEADLINE_S)
-    head = _open_head(recipe.location.uri, credentials)
+    head = open_head(recipe.location.uri, credentials)
     if head is None:
         if not is_format3(recipe.location.uri, credentials):
-            raise SourceNotFoundError(_nothing_at(recipe.location.uri, recipe.location.ref))
+            raise SourceNotFoundError(nothing_at(recipe.location.uri, recipe.location.ref))
         return _queried(open_format3(recipe, credentials), recipe, QUERY_DEADLINE_S)
     recipe = resolve_ref(recipe, head)
+    refuse_unfinished(head, recipe.location.uri, recipe.branch)
     patience = QUERY_DEADLINE_S if recipe.location.is_remote else math.inf
     branch, tip = recipe.branch or 'main', open_branch(head, recipe)
     if recipe.view_id is None:
@@ -69,7 +72,7 @@ def _queried(opened: Opened, recipe: Recipe, patience: float) -> Opened:
     return apply_query(opened, recipe.query, patience) if recipe.query else opened
 
 
-def _open_head(uri: str, credentials: Credentials) -> Any:
+def open_head(uri: str, credentials: Credentials) -> Any:
     """The dataset of format 4, or None if there is none."""
     import deeplake
 
@@ -80,7 +83,7 @@ def _open_head(uri: str, credentials: Credentials) -> Any:
     return wait(deeplake.open_read_only_async(uri, **arguments), f'Opening {uri}', OPEN_DEADLINE_S)
 
 
-def _nothing_at(uri: str, ref: str | None) -> str:
+def nothing_at(uri: str, ref: str | None) -> str:
     message = f'DeepLakeDataset(deeplake_path=) found no Deep Lake dataset at {uri!r}.'
     if ref:
         message += f' The name behind the @, {ref!r}, is looked up as a branch or a view of it.'
@@ -93,6 +96,8 @@ def _nothing_at(uri: str, ref: str | None) -> str:
 
 def _neighbour(path: str) -> str:
     """What there is instead, near a local path."""
+    if hidden_folder(Path(path)).exists():
+        return 'An import to it is unfinished: run the same command (deeplake-mmdet convert …) again to finish it.'
     if os.path.exists(path):
         return 'The path exists, but is none.'
     folder, name = os.path.split(path)
@@ -102,7 +107,7 @@ def _neighbour(path: str) -> str:
     return f'Did you mean {os.path.join(folder, close[0])!r}?' if close else f'The folder {folder!r} exists.'
 
 
-def _refused(uri: str, credentials: Credentials, error: Exception) -> str:
+def refused(uri: str, credentials: Credentials, error: Exception) -> str:
     detail = credentials.scrub(str(error)) or 'no further message'
     advice = 'Check the path, the network and deeplake_credentials (or the environment that provides them).'
     return f'{uri} could not be opened: {type(error).__name__}: {detail}. {advice}'

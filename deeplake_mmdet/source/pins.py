@@ -97,7 +97,7 @@ def open_view(head: Any, recipe: Recipe, deadline_s: float) -> tuple[str, str, A
         )
     tag = head.tags[name]
     view = wait(tag.open_async(), f'Opening view {name!r}', deadline_s)
-    branch = _branch_of(view, head) or recipe.branch or 'main'
+    branch = branch_of(view, head) or recipe.branch or 'main'
     if recipe.branch not in (None, branch):
         raise ConfigError(
             f'DeepLakeDataset(deeplake_branch={recipe.branch!r}) contradicts deeplake_view_id={name!r}, which was '
@@ -113,10 +113,16 @@ def open_view(head: Any, recipe: Recipe, deadline_s: float) -> tuple[str, str, A
     return branch, commit_id, view
 
 
-def _branch_of(view: Any, head: Any) -> str | None:
-    """The branch of a saved view, which Deep Lake tells only in what it would pickle."""
+def branch_of(view: Any, head: Any) -> str | None:
+    """The branch of a saved view, which Deep Lake tells only in what it would pickle; None if it does not.
+
+    Args:
+        view: What opening a tag gave.
+        head: The Deep Lake dataset.
+    """
     try:
-        branch_id = json.loads(view.__getstate__()[0])[0]['branch_id']
+        state = json.loads(view.__getstate__()[0])
+        branch_id = (state[0] if isinstance(state, list) else state)['branch_id']
     except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return None
     return next((name for name in head.branches.names() if head.branches[name].id == branch_id), None)

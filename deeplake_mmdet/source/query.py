@@ -1,7 +1,4 @@
-"""A TQL query whose rows are known by their number in what was queried.
-
-Deep Lake's own row ids of a query are positions in its result. So the query runs over numbered rows.
-"""
+"""A TQL query whose rows are known by their number in what was queried."""
 
 from __future__ import annotations
 
@@ -12,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from deeplake_mmdet.errors import QueryError, SourceError
+from deeplake_mmdet.source.numbered import Numbered
+from deeplake_mmdet.source.query_checks import check_conditions
+from deeplake_mmdet.source.query_errors import explain
 from deeplake_mmdet.source.recipe import Opened
+from deeplake_mmdet.source.set_queries import combined, combines
 from deeplake_mmdet.source.waiting import wait
 
-SOURCE_ROW = 'deeplake_mmdet_source_row'
-_NUMBERED = f'select *, ROW_NUMBER() as {SOURCE_ROW}'
-_SELECT = re.compile(r'^\s*select\s+', re.IGNORECASE)
 # Words of TQL whose meaning depends on the order of the rows, or that set it.
 _ORDERED = re.compile(r'\b(order|limit|offset|sample|group)\b', re.IGNORECASE)
+# Deep Lake has statements that write, and crashes on some that are none.
+_SELECTS = re.compile(r'[\s(]*(select|with)\b', re.IGNORECASE)
 
 
 def apply_query(opened: Opened, query: str, deadline_s: float) -> Opened:
@@ -33,7 +33,14 @@ def apply_query(opened: Opened, query: str, deadline_s: float) -> Opened:
         QueryError: See `run_query`; or the rows stand in an order of their own, and the query depends on the order.
     """
     within = opened.places
-    selection, rows = run_query(opened.base, query, deadline_s, within)
+    if opened.view_id is not None and opened.format == 3 and combines(query):
+        raise QueryError(
+            f'DeepLakeDataset(deeplake_query=) got {query!r} for the view {opened.view_id!r} of format 3, which Deep '
+            'Lake cannot combine queries of. Query the dataset without the view, or copy it: deeplake-mmdet convert v3.'
+        )
+    remarks = (*opened.remarks, *check_conditions(query, opened.base, format=opened.format))
+    opened = replace(opened, remarks=remarks)
+    selection, rows = run_query(opened.base, query, deadline_s, within, format=opened.format)
     if within is None or (np.diff(within) > 0).all():
         return replace(opened, selection=selection, rows=rows, places=None)
     if _ORDERED.search(query):
@@ -47,74 +54,48 @@ def apply_query(opened: Opened, query: str, deadline_s: float) -> Opened:
     return replace(opened, selection=selection, rows=kept, places=np.array([found[row] for row in kept.tolist()]))
 
 
-def run_query(base: Any, query: str, deadline_s: float, within: np.ndarray | None = None) -> tuple[Any, np.ndarray]:
+def run_query(
+    base: Any, query: str, deadline_s: float, within: np.ndarray | None = None, *, format: int = 4
+) -> tuple[Any, np.ndarray]:
     """Run a query on a dataset or view.
 
     Args:
         base: The Deep Lake dataset or view.
         query: TQL, such as ``select * where …``. A list of columns instead of ``*`` will do.
-        deadline_s: Seconds that it may take.
+        deadline_s: Seconds that each step of it may take.
         within: Numbers of the rows that are queried; None for all.
+        format: Deep Lake's format of the dataset, 3 or 4.
 
     Returns:
         The selected rows, and their numbers in `base`, int64 of shape (N,).
 
     Raises:
-        QueryError: The query is malformed, selects nothing, or loses track of the rows.
+        QueryError: The query is malformed, selects nothing, loses track of the rows, or combines queries in a way in
+            which Deep Lake gives other rows.
         DeadlineError: It takes longer.
     """
-    what = f'The query {query!r}'
     if within is not None and not len(within):
         raise QueryError(f'DeepLakeDataset(deeplake_query=) got {query!r}, but the view has no rows to select from.')
-    numbered = wait(base.query_async(_NUMBERED), what, deadline_s)
-    if within is not None:
-        listed = ', '.join(map(str, np.unique(within).tolist()))
-        numbered = wait(numbered.query_async(f'select * where {SOURCE_ROW} in ({listed})'), what, deadline_s)
+    if not _SELECTS.match(query):
+        raise QueryError(f'DeepLakeDataset(deeplake_query=) expected a query that begins with "select", got {query!r}.')
+    numbered = Numbered(base, query, deadline_s, within)
     try:
-        selection = wait(numbered.query_async(query), what, deadline_s)
+        if combines(query):  # of format 3, columns are read after they were checked only
+            selection = combined(base, numbered, query, deadline_s, compare=format != 3)
+        else:
+            selection = numbered.run(query)
     except SourceError:
         raise
     except RuntimeError as error:  # what Deep Lake raises for any error in TQL
-        columns = ', '.join(column.name for column in base.schema.columns)
+        again = lambda text: wait(base.query_async(text), 'The query', deadline_s)  # noqa: E731
+        raise QueryError(explain(query, error, base, again)) from None
+    rows = numbered.numbers(selection)
+    if not len(rows):
         raise QueryError(
-            f'DeepLakeDataset(deeplake_query=) got a query that Deep Lake refuses: {query!r}: {error}. '
-            f'The columns are {columns}.'
-        ) from None
-    if not _is_numbered(selection):
-        selection = _with_number(numbered, query, deadline_s)
-    if not len(selection):
-        raise QueryError(
-            f'DeepLakeDataset(deeplake_query=) got {query!r}, which selects none of the {len(numbered)} rows. '
+            f'DeepLakeDataset(deeplake_query=) got {query!r}, which selects none of the {len(numbered.rows)} rows. '
             'Check the names and values in it.'
         )
-    numbers = np.asarray(wait(selection[SOURCE_ROW].get_async(slice(0, len(selection))), what, deadline_s))
-    if numbers.shape != (len(selection),):
-        raise QueryError(
-            f'DeepLakeDataset(deeplake_query=) got {query!r}, which merges rows. Select rows, without "group by".'
-        )
-    return selection, numbers.astype(np.int64)
-
-
-def _with_number(numbered: Any, query: str, deadline_s: float) -> Any:
-    """The rows of a query that lists columns, with the row number added to its list."""
-    selection = None
-    try:
-        listed = _SELECT.sub(f'select {SOURCE_ROW}, ', query, count=1)
-        selection = wait(numbered.query_async(listed), f'The query {query!r}', deadline_s)
-    except SourceError:
-        raise
-    except RuntimeError:
-        pass
-    if selection is None or not _is_numbered(selection):
-        raise QueryError(
-            f'DeepLakeDataset(deeplake_query=) got {query!r}, whose rows cannot be traced back to the rows of the '
-            'dataset. Begin the outermost query with "select *", and every query inside it.'
-        )
-    return selection
-
-
-def _is_numbered(container: Any) -> bool:
-    return any(column.name == SOURCE_ROW for column in container.schema.columns)
+    return selection, rows
 
 
 def span_of(places: np.ndarray) -> tuple[slice | list[int], list[int]]:

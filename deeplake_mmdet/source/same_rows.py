@@ -12,7 +12,7 @@ import numpy as np
 
 from deeplake_mmdet.source.column_types import can_play, kind_of
 from deeplake_mmdet.source.handle import SourceHandle
-from deeplake_mmdet.source.query import SOURCE_ROW
+from deeplake_mmdet.source.numbered import SOURCE_ROW
 
 # Kinds that hold an image's worth of data in a row, beside images themselves.
 _HEAVY = ('BinaryMask', 'SegmentMask', 'Polygon')
@@ -41,10 +41,10 @@ def difference(
     if _described(one) != _described(other):
         return 'other columns'
     columns = {name: dtype for name, dtype in _types(one).items() if names is None or name in names}
-    light = [name for name, dtype in columns.items() if _is_light(dtype)]
+    light = [name for name, dtype in columns.items() if is_light(dtype)]
     heavy = [name for name, dtype in columns.items() if name not in light and _is_heavy(one, name, dtype)]
     for name in heavy:
-        if kind_of(columns[name]) == 'Image' and not _same(other.image_shapes(name), one.image_shapes(name)):
+        if kind_of(columns[name]) == 'Image' and not same_values(other.image_shapes(name), one.image_shapes(name)):
             return f'images of other sizes in column {name!r}'
     return _difference_of_values(one, other, light) or _difference_of_bytes(one, other, heavy, all_images)
 
@@ -66,7 +66,8 @@ def _metadata(column: Any) -> str:
     return repr(sorted((key, column.metadata[key]) for key in column.metadata.keys()))  # noqa: SIM118  no dict
 
 
-def _is_light(dtype: Any) -> bool:
+def is_light(dtype: Any) -> bool:
+    """Whether a column's rows hold a few numbers or texts, and not an image's worth of data."""
     kind = kind_of(dtype)
     return kind == 'BoundingBox' or (kind in _LIGHT and len(getattr(dtype, 'shape', ())) <= 2)
 
@@ -80,7 +81,7 @@ def _difference_of_values(one: SourceHandle, other: SourceHandle, columns: list[
         start, stop = int(rows[0]), int(rows[-1]) + 1
         pairs = zip(other.read_columns(columns, start, stop), one.read_columns(columns, start, stop), strict=True)
         for name, (a, b) in zip(columns, pairs, strict=True):
-            if not _same(a, b):
+            if not same_values(a, b):
                 return f'other values in column {name!r}'
     return ''
 
@@ -90,7 +91,7 @@ def _difference_of_bytes(one: SourceHandle, other: SourceHandle, columns: list[s
     spread = np.linspace(0, len(one) - 1, count).round().astype(np.int64)
     for rows in _chunks(spread, _IMAGES_AT_ONCE):
         for name in columns:
-            if not _same(other.read(name, other.rows[rows].tolist()), one.read(name, one.rows[rows].tolist())):
+            if not same_values(other.read(name, other.rows[rows].tolist()), one.read(name, one.rows[rows].tolist())):
                 return f'other data in column {name!r}'
     return ''
 
@@ -100,16 +101,18 @@ def _chunks(rows: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield rows[start : start + size]
 
 
-def _same(a: Any, b: Any) -> bool:
-    """Equality of what Deep Lake's reads give: arrays, texts, bytes, None, and lists of them."""
+def same_values(a: Any, b: Any) -> bool:
+    """Equality of what Deep Lake's reads give: arrays, numbers, texts, bytes, dicts, None, and lists of them."""
     if isinstance(a, list) and isinstance(b, list):
         if len(a) != len(b):
             return False
         if all(isinstance(item, np.ndarray) for item in (*a, *b)):
             return _same_arrays(a, b)
-        return all(_same(x, y) for x, y in zip(a, b, strict=True))
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return _same_arrays([a], [b])
+        return all(same_values(x, y) for x, y in zip(a, b, strict=True))
+    if isinstance(a, np.ndarray | np.generic) and isinstance(b, np.ndarray | np.generic):
+        return _same_arrays([np.asarray(a)], [np.asarray(b)])
+    if hasattr(a, 'to_dict') and hasattr(b, 'to_dict'):
+        return repr(a.to_dict()) == repr(b.to_dict())
     return type(a) is type(b) and bool(a == b)
 
 

@@ -133,6 +133,11 @@ NAMED: dict[str, tuple[Callable[[str], Any], list[int], dict[str, str]]] = {
         [8, 9],
         {'query': 'twice > 15'},
     ),
+    'union': (
+        lambda path: head(path).query('(select * where number > 8) union (select * where number < 1)'),
+        [0, 9],
+        {'query': 'union'},
+    ),
     'query of a version': (lambda path: first(path).query('select * where number > 5'), [6, 7], {'query': '> 5'}),
     'query of a saved view': (
         lambda path: head(path).tags['odd'].open().query('select * where number > 4'),
@@ -213,10 +218,10 @@ LIVE: dict[str, tuple[Callable[[str], Any], list[int] | None, str]] = {
         [9, 30, 31],
         '1 rows instead of 3',
     ),
-    'union': (
-        lambda path: head(path).query('(select * where number > 8) union (select * where number < 1)'),
-        [0, 9],
-        'other values',
+    'union of parts with an order': (
+        lambda path: head(path).query('(select * where number > 7 order by number desc) union (select * limit 1)'),
+        [0, 9, 8],
+        'has an order of its own',
     ),
 }
 

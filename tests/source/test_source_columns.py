@@ -184,7 +184,19 @@ def test_original_category_ids_are_read_from_the_metadata(make_dataset: Callable
     assert mapped(path).category_ids == (3, 17)
 
 
-def test_images_behind_links_are_not_taken_for_stored_images(make_dataset: Callable[..., str]) -> None:
-    path = make_dataset(count=0, drop=('images',), types={'linked': types.Link(types.Image(sample_compression='jpeg'))})
-    with pytest.raises(ColumnError, match=r"no column is of type Image. The columns are .*'linked' \(Link\)"):
-        mapped(path)
+def test_images_behind_links_are_taken_only_where_none_are_stored(make_dataset: Callable[..., str]) -> None:
+    link = types.Link(types.Image(sample_compression='jpeg'))
+    linked = make_dataset('linked', count=0, drop=('images',), types={'linked': link})
+    assert (mapped(linked).image.name, mapped(linked).image.is_link) == ('linked', True)
+    both = make_dataset('both', count=0, types={'linked': link})
+    assert (mapped(both).image.name, mapped(both).image.is_link) == ('images', False)
+    two = make_dataset('two', count=0, drop=('images',), types={'linked': link, 'more': link})
+    with pytest.raises(ColumnError, match=r"2 columns are of type Link: 'linked', 'more'. Name one"):
+        mapped(two)
+
+
+def test_a_column_of_links_says_what_its_credentials_are_called(make_dataset: Callable[..., str]) -> None:
+    link = {'images': types.Link(types.Image())}
+    path = make_dataset('named', count=0, types=link, metadata={'images': {'link_creds': 'fleet'}})
+    assert mapped(path).image.link_creds == 'fleet'
+    assert mapped(make_dataset('unnamed', count=0, types=link)).image.link_creds is None

@@ -121,6 +121,15 @@ def test_a_view_knows_the_branch_that_it_was_saved_on(history: History) -> None:
         assert handle.revision.branch == 'dev'
 
 
+def test_a_plain_tag_knows_its_branch_too(history: History) -> None:
+    main = deeplake.open(history.path)
+    dev = main.branches['dev'].open()
+    dev.tag('release')
+    handle = resolve(history.path, deeplake_view_id='release')
+    assert numbers(handle) == [0, 1, 2, 3, 100]
+    assert (handle.revision.branch, handle.revision.commit_id) == ('dev', history.dev)
+
+
 def test_a_view_of_another_branch_than_the_one_asked_for_is_refused(history: History) -> None:
     with pytest.raises(ConfigError, match=r"deeplake_branch='dev'.*'even', which was saved on branch 'main'"):
         resolve(history.path, deeplake_branch='dev', deeplake_view_id='even')

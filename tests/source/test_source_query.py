@@ -45,7 +45,6 @@ def selected(handle: SourceHandle) -> list[int]:
         ('select images, boxes, categories where number > 5', [6, 7]),
         ('SELECT images, boxes, categories, number ORDER BY number DESC LIMIT 1', [7]),
         ('select * from (select * where number > 2) where number < 5', [3, 4]),
-        ('(select * where number > 6) union (select * where number < 1)', [7, 0]),
         ('select *, number * 2 as twice where number == 4', [4]),
     ],
 )
@@ -84,22 +83,6 @@ def test_a_query_on_a_view_counts_rows_in_the_view(make_dataset: Callable[..., s
     assert (handle.revision.view_id, handle.revision.rows) == ('odd', 2)
 
 
-def test_broken_tql_is_quoted_with_deep_lakes_reason_and_the_columns(make_dataset: Callable[..., str]) -> None:
-    path = make_dataset()
-    with pytest.raises(QueryError, match=r"'select \* wher number': .*syntax error.*The columns are images, boxes"):
-        resolve(path, deeplake_query='select * wher number')
-
-
-def test_an_unknown_column_in_tql_is_named(make_dataset: Callable[..., str]) -> None:
-    with pytest.raises(QueryError, match=r'nombre.*The columns are images, boxes, categories, number'):
-        resolve(make_dataset(), deeplake_query='select * where nombre > 3')
-
-
-def test_an_unknown_class_name_in_tql_is_named(make_dataset: Callable[..., str]) -> None:
-    with pytest.raises(QueryError, match='zebra'):
-        resolve(make_dataset(), deeplake_query="select * where contains(categories, 'zebra')")
-
-
 @pytest.mark.parametrize('query', ['select * where number > 99', 'select images, boxes where number > 99'])
 def test_a_query_that_selects_nothing_is_refused(make_dataset: Callable[..., str], query: str) -> None:
     with pytest.raises(QueryError, match=r'> 99.*which selects none of the 8 rows'):
@@ -110,7 +93,6 @@ def test_a_query_that_selects_nothing_is_refused(make_dataset: Callable[..., str
     ('query', 'message'),
     [
         ('select images, boxes, categories from (select images, boxes, categories)', 'cannot be traced back'),
-        ('(select images, boxes) union (select images, boxes)', 'cannot be traced back'),
         ('select * group by number > 3', 'merges rows'),
         ('select * group by number', 'merges rows'),
     ],

@@ -214,6 +214,19 @@ def test_a_batch_makes_no_more_requests_than_its_rows_one_by_one(s3: S3Server, b
     assert 0 < batch <= single <= 20
 
 
+def test_rows_that_are_read_in_bulk_come_with_their_whole_file(s3: S3Server, big_images: str) -> None:
+    def read(handle: SourceHandle, rows: list[int], **how: bool) -> int:
+        s3.requests.clear()
+        assert handle.read('images', rows, **how) == [big(row) for row in rows]
+        return len([request for request in s3.requests if is_data(request)])
+
+    single = read(resolve(s3, big_images), list(range(16)))
+    handle = resolve(s3, big_images)
+    assert read(handle, list(range(16)), bulk=True) <= 2 < single
+    assert read(handle, list(range(16, ROWS)), bulk=True) == 0, 'it is there already'
+    assert read(handle, [3, 1, 3, 30], bulk=True) >= 0, 'in any order, and twice'
+
+
 def test_a_batch_is_read_at_once_and_single_rows_one_after_another(
     s3: S3Server, big_images: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

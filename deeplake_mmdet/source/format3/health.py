@@ -19,10 +19,12 @@ class Health:
     Attributes:
         tensors: By name.
         remarks: For the log.
+        is_committed: Whether the version can change no more.
     """
 
     tensors: Mapping[str, Tensor]
     remarks: tuple[str, ...]
+    is_committed: bool
     _chunks: Chunks = field(repr=False)
 
     @classmethod
@@ -43,7 +45,7 @@ class Health:
                 f'{files.uri}: the tensors differ in length ({shown}); the first {min(lengths)} rows are read, as '
                 'Deep Lake 3 does.',
             )
-        return cls(tensors, remarks, Chunks(files, history, commit_id))
+        return cls(tensors, remarks, history.commits[commit_id].time is not None, Chunks(files, history, commit_id))
 
     @property
     def rows(self) -> int:
