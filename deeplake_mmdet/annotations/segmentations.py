@@ -14,7 +14,7 @@ import numpy as np
 
 from deeplake_mmdet.annotations.bitmaps import bitmap_rings, checked_bitmaps, pack_bitmaps, unpacked_rings
 from deeplake_mmdet.annotations.coco_masks import first_fault
-from deeplake_mmdet.config.tensor_roles import COCO_RLE
+from deeplake_mmdet.config.tensor_roles import COCO_FRACTIONAL, COCO_RLE
 from deeplake_mmdet.errors import AnnotationError
 from deeplake_mmdet.source.column_types import BITMAPS
 
@@ -50,6 +50,9 @@ def segmentations(
     masks = [] if value is None else _polygons(value, where) if kind == 'Polygon' else _parsed(value, where)
     _check_count(len(masks), objects, where)
     fault = first_fault(masks, size_hw)
+    if fault is None and kind == COCO_FRACTIONAL:
+        masks = [_in_pixels(mask, size_hw) for mask in masks]
+        fault = first_fault(masks, size_hw)
     if fault is not None:
         raise AnnotationError(f'{where}, object {fault[0]}: {fault[1]}. {_REMEDY}')
     if as_rings and kind == COCO_RLE:
@@ -72,6 +75,13 @@ def _parsed(text: str, where: str) -> list[Any]:
     if not isinstance(masks, list):
         raise AnnotationError(f'{where}: expected a JSON list of masks, but got a {type(masks).__name__}. {_REMEDY}')
     return masks
+
+
+def _in_pixels(mask: Any, size_hw: tuple[int, int]) -> Any:
+    """Rings of fractions of the image's width and height, in pixels; what is no rings, as it is."""
+    if not isinstance(mask, list):
+        return mask
+    return [[value * size_hw[1 - place % 2] for place, value in enumerate(ring)] for ring in mask]
 
 
 def _polygons(value: Any, where: str) -> list[Any]:

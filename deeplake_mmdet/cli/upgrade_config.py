@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from deeplake_mmdet.config.credentials import Credentials
+from deeplake_mmdet.config.link_credentials import link_creds_variable
 from deeplake_mmdet.config.upgrade.bases import read_config
 from deeplake_mmdet.config.upgrade.notes import Notes
 from deeplake_mmdet.errors import ConfigError
@@ -147,11 +148,13 @@ def _secrets(config: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     for node in _mappings(config):
         credentials = Credentials.from_config(node['deeplake_credentials'])
-        given = {'token': credentials.token, **credentials.creds}
-        for key, secret in given.items():
+        given = [(key, _VARIABLES.get(key, key.upper()), value) for key, value in credentials.creds.items()]
+        given += [('token', _VARIABLES['token'], credentials.token or '')]
+        for links, creds in credentials.links.items():
+            given += [(key, f'{link_creds_variable(links)}_{key.upper()}', value) for key, value in creds.items()]
+        for key, name, secret in given:
             if secret not in credentials.secrets():
                 continue
-            name = _VARIABLES.get(key, key.upper())
             if name in found.values() and found.get(secret) != name:
                 raise ConfigError(
                     f'upgrade-config(OLD) expected one {key} for all datasets, but got several, and one environment '

@@ -17,6 +17,7 @@ from typing import Any
 
 from deeplake_mmdet.errors import ConfigError, SourceError
 
+_OWNER = 'DeepLakeDataset(deeplake_credentials'
 _PREFIX = 'vault:'
 _VARIABLE = 'DEEPLAKE_MMDET_VAULT_'
 _PUBLIC_KEYS = ('endpoint_url', 'aws_region', 'region', 'profile_name')
@@ -31,14 +32,17 @@ class Credentials:
     Attributes:
         token: Token of Deep Lake's cloud, or None.
         creds: Storage credentials as ``deeplake.open(creds=)`` takes them; empty where the environment provides them.
+        links: Further ones of that form for images behind links, by the name that a dataset calls them by; see
+            `deeplake_mmdet.config.link_credentials`.
     """
 
     token: str | None = field(default=None, repr=False)
     creds: Mapping[str, str] = field(default_factory=dict, repr=False)
+    links: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_config(cls, value: Any) -> Credentials:
-        """Read ``deeplake_credentials``: a dict of ``token`` and ``creds``, or a reference made by `stash`.
+        """Read ``deeplake_credentials``: a dict of ``token``, ``creds`` and ``links``, or a reference made by `stash`.
 
         Raises:
             ConfigError: Unknown keys; ``username``/``password``, which Deep Lake no longer accepts; an
@@ -61,47 +65,26 @@ class Credentials:
                 'DeepLakeDataset(deeplake_credentials=) expected a token, but got username/password: Deep Lake no '
                 'longer signs in by password. Use dict(token=…) or the environment variable ACTIVELOOP_TOKEN.'
             )
-        unknown = sorted(set(given) - {'token', 'creds'})
+        unknown = sorted(set(given) - {'token', 'creds', 'links'})
         if unknown:
             raise ConfigError(
-                f"DeepLakeDataset(deeplake_credentials=) expected the keys 'token' and 'creds', but got {unknown}. "
-                "Storage keys such as aws_access_key_id belong into 'creds'."
+                "DeepLakeDataset(deeplake_credentials=) expected the keys 'token', 'creds' and 'links', but got "
+                f"{unknown}. Storage keys such as aws_access_key_id belong into 'creds'."
             )
         token = given.get('token')
         if token is not None and not isinstance(token, str):
             raise ConfigError(
                 f'DeepLakeDataset(deeplake_credentials.token=) expected a string, but got a {type(token).__name__}.'
             )
-        return cls(token, cls._creds(given.get('creds') or {}))
-
-    @staticmethod
-    def _creds(value: Any) -> dict[str, str]:
-        if not isinstance(value, Mapping):
-            raise ConfigError(
-                f'DeepLakeDataset(deeplake_credentials.creds=) expected a dict, but got a {type(value).__name__}.'
-            )
-        creds = _given(value)
-        for key, item in creds.items():
-            where = f'DeepLakeDataset(deeplake_credentials.creds.{key}=)'
-            if not isinstance(item, str):
-                raise ConfigError(f'{where} expected a string, but got a {type(item).__name__}.')
-            close = difflib.get_close_matches(key, _CREDS_KEYS, n=1, cutoff=0.8)
-            if close and key not in _CREDS_KEYS:  # Deep Lake ignores what it does not know
-                raise ConfigError(f'{where} is no key of Deep Lake. Did you mean {close[0]!r}?')
-        endpoint = creds.get('endpoint_url')
-        if endpoint is not None and not str(endpoint).startswith(('http://', 'https://')):
-            raise ConfigError(
-                'DeepLakeDataset(deeplake_credentials.creds.endpoint_url=) expected http://… or https://…, '
-                f'but got {endpoint!r}.'
-            )
-        return creds
+        creds = read_creds(given.get('creds') or {}, f'{_OWNER}.creds')
+        return cls(token, creds, _read_links(given.get('links') or {}))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies hold the reference only."""
         return unstash, (stash(self),)
 
     def __bool__(self) -> bool:
-        return bool(self.token or self.creds)
+        return bool(self.token or self.creds or self.links)
 
     def open_arguments(self) -> dict[str, Any]:
         """Keyword arguments for ``deeplake.open_read_only`` and its like."""
@@ -122,8 +105,43 @@ class Credentials:
 
     def secrets(self) -> set[str]:
         """All values that nobody may read: the token, and of the storage credentials all but endpoint and region."""
-        given = {value for key, value in self.creds.items() if key not in _PUBLIC_KEYS}
+        creds = (self.creds, *self.links.values())
+        given = {value for some in creds for key, value in some.items() if key not in _PUBLIC_KEYS}
         return given | ({self.token} if self.token else set())
+
+
+def read_creds(value: Any, owner: str) -> dict[str, str]:
+    """Storage credentials, checked.
+
+    Args:
+        value: A dict of texts; keys without a value are left out.
+        owner: How messages name it.
+
+    Raises:
+        ConfigError: It is none, a key of Deep Lake is misspelt, or ``endpoint_url`` has no scheme.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(f'{owner}=) expected a dict, but got a {type(value).__name__}.')
+    creds = _given(value)
+    for key, item in creds.items():
+        where = f'{owner}.{key}=)'
+        if not isinstance(item, str):
+            raise ConfigError(f'{where} expected a string, but got a {type(item).__name__}.')
+        close = difflib.get_close_matches(key, _CREDS_KEYS, n=1, cutoff=0.8)
+        if close and key not in _CREDS_KEYS:  # Deep Lake ignores what it does not know
+            raise ConfigError(f'{where} is no key of Deep Lake. Did you mean {close[0]!r}?')
+    endpoint = creds.get('endpoint_url')
+    if endpoint is not None and not str(endpoint).startswith(('http://', 'https://')):
+        raise ConfigError(f'{owner}.endpoint_url=) expected http://… or https://…, but got {endpoint!r}.')
+    return creds
+
+
+def _read_links(value: Any) -> dict[str, dict[str, str]]:
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            f'{_OWNER}.links=) expected a dict of name to storage credentials, but got a {type(value).__name__}.'
+        )
+    return {str(name): read_creds(creds, f'{_OWNER}.links.{name}') for name, creds in value.items()}
 
 
 def _given(value: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,7 +153,8 @@ def stash(credentials: Credentials) -> str | None:
     """Put credentials into this process's vault; returns the reference that may be written anywhere."""
     if not credentials:
         return None
-    content = json.dumps({'token': credentials.token, 'creds': dict(credentials.creds)}, sort_keys=True)
+    parts = {'token': credentials.token, 'creds': credentials.creds, 'links': credentials.links}
+    content = json.dumps(parts, sort_keys=True, default=dict)
     name = hashlib.blake2b(content.encode(), key=_process_salt(), digest_size=8).hexdigest()
     os.environ[_VARIABLE + name] = content
     return _PREFIX + name
@@ -157,7 +176,7 @@ def unstash(reference: str | None) -> Credentials:
             'provides them or none are needed.'
         )
     data = json.loads(content)
-    return Credentials(data['token'], data['creds'])
+    return Credentials(**data)
 
 
 def _process_salt() -> bytes:

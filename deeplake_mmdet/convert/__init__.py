@@ -1,4 +1,4 @@
-"""Files, and datasets of format 3, to Deep Lake datasets that train without further configuration; see ``schema``.
+"""Files, and datasets of format 3, to Deep Lake datasets that train without further configuration, and back to files.
 
 The names are resolved on first use, so that importing this package imports neither OpenCV nor Deep Lake.
 """
@@ -11,20 +11,32 @@ from typing import Any
 _HOME = {
     'convert_coco': 'coco',
     'convert_voc': 'voc',
+    'convert_yolo': 'yolo',
     'convert_v3': 'format3',
+    'export_coco': 'export.coco',
+    'export_voc': 'export.voc',
+    'export_yolo': 'export.yolo',
     'make_demo': 'demo',
+    'materialize': 'materializing',
     'CopyReport': 'format3',
     'ConversionReport': 'report',
     'DatasetWriter': 'writer',
+    'ExportReport': 'export.report',
 }
 __all__ = [
     'ConversionReport',
     'CopyReport',
     'DatasetWriter',
+    'ExportReport',
     'convert_coco',
     'convert_v3',
     'convert_voc',
+    'convert_yolo',
+    'export_coco',
+    'export_voc',
+    'export_yolo',
     'make_demo',
+    'materialize',
 ]
 
 

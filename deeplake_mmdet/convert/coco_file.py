@@ -1,182 +1,133 @@
-"""A COCO annotation file, read whole and checked before anything is written.
+"""A COCO annotation file, checked as a whole, of which only ids and places are in memory.
 
-What passes here can be stored without loss; what does not is named by its file and its id. The format is the one of
-https://cocodataset.org/#format-data.
+A file of a million annotations is some gigabytes of Python objects. So it is read twice: once from beginning to end,
+when all is checked and nothing kept but flat arrays; then again at the places of one image, when its row is asked for.
 """
 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from deeplake_mmdet.annotations.coco_masks import first_fault
-from deeplake_mmdet.errors import ConversionError
+import numpy as np
 
-INT64 = 2**63  # -2**63 itself is refused: Deep Lake 4.7 crashes on metadata whose list starts with it
+from deeplake_mmdet.convert.coco_checks import check_masks
+from deeplake_mmdet.convert.json_file import JsonFile
+from deeplake_mmdet.convert.ring_texts import TOKEN, cut_out
 
 
 @dataclass(frozen=True)
+class Contents:
+    """What any entry of a file has; it decides which columns there are.
+
+    Attributes:
+        ignore: An annotation is marked ``ignore``.
+        masks: An annotation has a segmentation that is not empty.
+        keypoints: An annotation has keypoints that are not empty.
+        image_fields: An image has `image_fields`.
+        annotation_fields: An annotation has `annotation_fields`.
+    """
+
+    ignore: bool = False
+    masks: bool = False
+    keypoints: bool = False
+    image_fields: bool = False
+    annotation_fields: bool = False
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the entries of a list are in the file.
+
+    Attributes:
+        starts: The byte that each begins at, int64 (n,).
+        ends: The byte behind each, int64 (n,).
+    """
+
+    starts: np.ndarray
+    ends: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
 class CocoFile:
-    """A checked annotation file.
+    """A checked annotation file, open.
 
     Args:
-        path: Of the file.
-        images: Its ``images``, in order.
+        file: The file.
         categories: Its ``categories``, in order.
-        annotations: For each image id, its annotations in the order of the file.
+        others: All that is neither ``images`` nor ``annotations`` nor ``categories``.
+        contents: What occurs in it.
+        digest: SHA-256 of its bytes.
+        images: Where its ``images`` are.
+        annotations: Where its ``annotations`` are, by image and then in order.
+        firsts: For each image where its annotations begin in `annotations`, and their number, int64 (images + 1,).
     """
 
-    path: Path
-    images: list[dict[str, Any]]
-    categories: list[dict[str, Any]]
-    annotations: dict[int, list[dict[str, Any]]]
+    def __init__(
+        self,
+        file: JsonFile,
+        *,
+        categories: list[dict[str, Any]],
+        others: dict[str, Any],
+        contents: Contents,
+        digest: str,
+        images: Places,
+        annotations: Places,
+        firsts: np.ndarray,
+    ) -> None:
+        self._file = file
+        self.categories = categories
+        self.others = others
+        self.contents = contents
+        self.digest = digest
+        self._images = images
+        self._annotations = annotations
+        self._firsts = firsts
 
-    def any_annotation(self, key: str) -> bool:
-        """Whether any annotation has a truthy ``key``."""
-        return any(annotation.get(key) for group in self.annotations.values() for annotation in group)
+    @property
+    def owner(self) -> str:
+        """Who reads the file, for messages."""
+        return self._file.owner
 
-    def check_masks(self, image: Mapping[str, Any], size_hw: tuple[int, int] | None) -> None:
-        """Refuses segmentations that cannot be drawn into their image.
+    def close(self) -> None:
+        """Closes the file; nothing can be read any more."""
+        self._file.close()
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def image(self, position: int) -> dict[str, Any]:
+        """The entry of one image."""
+        return json.loads(self._text(self._images, position))
+
+    def annotations(self, position: int, size_hw: tuple[int, int]) -> tuple[list[dict[str, Any]], list[str]]:
+        """The annotations of one image.
 
         Args:
-            image: One of `images`.
-            size_hw: Its height and width in pixels; None where they are not known.
+            position: Of the image.
+            size_hw: Its height and width in pixels.
+
+        Returns:
+            The entries in the order of the file, in which `ring_texts.TOKEN` stands for each polygon; and the polygons
+            as JSON texts, as the file has them but for white space.
 
         Raises:
-            ConversionError: It names the annotation.
+            ConversionError: The file has changed, or has run lengths of another size than the image, whose size it does
+                not state.
         """
-        annotations = self.annotations[image['id']]
-        fault = first_fault([annotation.get('segmentation') for annotation in annotations], size_hw)
-        if fault is not None:
-            raise ConversionError(
-                f'convert_coco(ann_file={str(self.path)!r}): annotation {annotations[fault[0]]["id"]} has a '
-                f'segmentation that cannot be drawn: {fault[1]}. Correct or remove the segmentation.'
-            )
+        self._file.check_unchanged()
+        numbers = range(self._firsts[position], self._firsts[position + 1])
+        text = f'[{",".join([self._text(self._annotations, number) for number in numbers])}]'
+        short, polygons = cut_out(text)
+        entries = json.loads(short)
+        if sum(entry.get('segmentation') == TOKEN for entry in entries) != len(polygons):
+            entries, polygons = json.loads(text), []  # other fields have polygons under the same name
+        rles = {entry['id']: entry['segmentation'] for entry in entries if type(entry.get('segmentation')) is dict}
+        check_masks(self._file, [*rles], [*rles.values()], size_hw)
+        return entries, polygons
 
-
-def annotated_hw(image: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width that an entry of ``images`` states; None unless it states both."""
-    height, width = image.get('height'), image.get('width')
-    return None if height is None or width is None else (int(height), int(width))
-
-
-def fail(path: Path, expected: str, got: Any, remedy: str) -> NoReturn:
-    """Raises a ConversionError in the house form that names the annotation file."""
-    raise ConversionError(f'convert_coco(ann_file={str(path)!r}) expected {expected}, but got {got}. {remedy}.')
-
-
-def read_coco(path: str | Path) -> CocoFile:
-    """Reads and checks an annotation file.
-
-    Raises:
-        ConversionError: When it cannot be read, is no JSON, or is not what the format says.
-    """
-    path = Path(path)
-    document = _load(path)
-    for key in ('images', 'annotations', 'categories'):
-        entries = document.get(key) if isinstance(document, dict) else None
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            fail(
-                path,
-                f'a JSON object with a list of objects {key!r}',
-                f'{type(entries).__name__}',
-                'Give a COCO instances file; a set without boxes has an empty list of annotations',
-            )
-    if not document['images']:
-        fail(path, 'at least one image', 'an empty list', 'Give a file with images')
-    _check_categories(path, document['categories'])
-    _check_ids(path, 'image', document['images'])
-    _check_ids(path, 'annotation', document['annotations'])
-    for image in document['images']:
-        _check_size(path, image)
-    coco = CocoFile(path, document['images'], document['categories'], _by_image(path, document))
-    for image in coco.images:
-        coco.check_masks(image, annotated_hw(image))
-    return coco
-
-
-def _load(path: Path) -> Any:
-    try:
-        with open(path, encoding='utf-8-sig') as file:
-            return json.load(file)
-    except OSError as error:
-        fail(path, 'a readable file', error.strerror, 'Correct the path')
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        fail(path, 'a complete JSON document', error, 'The file is damaged or cut off there: get it again')
-
-
-def _check_ids(path: Path, what: str, entries: Iterable[Mapping[str, Any]]) -> None:
-    seen = set()
-    for position, entry in enumerate(entries):
-        number = entry.get('id')
-        if type(number) is not int or not -INT64 < number < INT64:
-            fail(path, f'an integer id for {what} number {position}', repr(number), 'Give each an id of its own')
-        if number in seen:
-            fail(path, f'{what} ids to be unique', f'{number} twice', 'Give each an id of its own')
-        seen.add(number)
-
-
-def _check_categories(path: Path, categories: list[dict[str, Any]]) -> None:
-    _check_ids(path, 'category', categories)
-    seen = set()
-    for category in categories:
-        name = category.get('name')
-        if not isinstance(name, str) or not name or name in seen:
-            fail(path, f'category {category["id"]} to have a name of its own', repr(name), 'Rename the category')
-        if not isinstance(category.get('supercategory', ''), str):
-            fail(
-                path,
-                f'category {category["id"]} to have a text as supercategory',
-                repr(category['supercategory']),
-                'Correct or remove it',
-            )
-        seen.add(name)
-
-
-def _check_size(path: Path, image: Mapping[str, Any]) -> None:
-    for key in ('height', 'width'):
-        pixels = image.get(key)
-        if pixels is not None and (not _is_number(pixels) or pixels != int(pixels) or not 0 < pixels < 2**31):
-            fail(
-                path,
-                f'image {image["id"]} to have a positive integer {key}',
-                repr(pixels),
-                'Correct it, or remove it to have the image measured',
-            )
-
-
-def _by_image(path: Path, document: Mapping[str, Any]) -> dict[int, list[dict[str, Any]]]:
-    groups: dict[int, list[dict[str, Any]]] = {image['id']: [] for image in document['images']}
-    known = {category['id'] for category in document['categories']}
-    for annotation in document['annotations']:
-        _check_annotation(path, annotation, groups, known)
-        groups[annotation['image_id']].append(annotation)
-    return groups
-
-
-def _check_annotation(path: Path, annotation: Mapping[str, Any], images: Mapping[int, Any], known: set[int]) -> None:
-    name = f'annotation {annotation["id"]}'
-    for key, ids in (('image_id', images), ('category_id', known)):
-        number = annotation.get(key)
-        if type(number) is not int or number not in ids:
-            kind = key.removesuffix('_id')
-            fail(
-                path,
-                f'{name} to have the {key} of a {kind} in this file',
-                repr(number),
-                f'Add the {kind}, or remove the annotation',
-            )
-    bbox, area = annotation.get('bbox'), annotation.get('area')
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(map(_is_number, bbox)):
-        fail(path, f'{name} to have a bbox of 4 finite numbers', repr(bbox), 'Correct or remove the annotation')
-    if not _is_number(area):
-        fail(path, f'{name} to have a finite area', repr(area), 'Evaluation needs it: add the area of its mask or box')
-
-
-def _is_number(value: Any) -> bool:
-    """Whether a JSON number is finite and survives in a float64."""
-    return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) <= 2**53)
+    def _text(self, places: Places, number: int) -> str:
+        return self._file.read(int(places.starts[number]), int(places.ends[number])).decode('utf-8')

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from deeplake_mmdet.annotations.rings import mask_to_rings
-from deeplake_mmdet.convert.coco import instance_values
+from deeplake_mmdet.convert.coco_source import instance_values
 from deeplake_mmdet.convert.demo_draw import SHAPES, Shape, background, coverage, paint, vivid_colour
 from deeplake_mmdet.convert.destination import Destination
 from deeplake_mmdet.convert.report import ConversionReport

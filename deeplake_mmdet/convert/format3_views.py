@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +9,12 @@ import numpy as np
 
 from deeplake_mmdet.convert.format3_columns import CopiedColumn
 from deeplake_mmdet.convert.format3_rows import batches
+from deeplake_mmdet.convert.row_views import row_view
 from deeplake_mmdet.convert.views import View
 from deeplake_mmdet.errors import DeepLakeMMDetError
 from deeplake_mmdet.source.format3.files import Format3Files
 from deeplake_mmdet.source.format3.views import read_views
 from deeplake_mmdet.source.handle import SourceHandle
-
-_ROW = 'source_row_of_view'
 
 
 def copied_views(
@@ -47,7 +45,7 @@ def copied_views(
             unique = np.unique(rows)
             if not np.array_equal(unique, rows):
                 remarks.append(f'view {view_id!r} has its rows once each, in the order of the dataset')
-            views[view_id] = View(_query(unique, columns), len(unique))
+            views[view_id] = row_view(unique, [column.name for column in columns])
     return views, remarks
 
 
@@ -97,10 +95,3 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, bytes | str):
         return bool(a == b)
     return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == 'f')
-
-
-def _query(rows: np.ndarray, columns: Sequence[CopiedColumn]) -> str:
-    """Rows by number, without a further column; names are quoted because ``/`` may be in them."""
-    names = ', '.join(json.dumps(column.name, ensure_ascii=False) for column in columns)
-    listed = ', '.join(map(str, rows.tolist()))
-    return f'select {names} from (select *, ROW_NUMBER() as {_ROW}) where {_ROW} in ({listed})'

@@ -47,6 +47,8 @@ class ImportSource(ABC):
         views: The saved views to make, by name.
         fingerprint: Hash of everything that decides what is stored, the bytes of the images aside: an import that was
             killed is only resumed from a source with the same one.
+        numbered: Whether the id of an image is nothing but its position, as where a format has none. Such ids go on
+            behind the largest one when rows are added to a dataset.
     """
 
     owner: str
@@ -55,6 +57,7 @@ class ImportSource(ABC):
     message: str
     views: Mapping[str, View]
     fingerprint: str
+    numbered: bool = False
 
     @abstractmethod
     def __len__(self) -> int:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-NAMED = 5  # how many files an oddity names before it only counts
+from deeplake_mmdet.convert.report_table import NAMED, table_of
+from deeplake_mmdet.errors import ConversionError
+
+SMALL, LARGE = 32**2, 96**2  # square pixels, as COCO counts objects
 
 ZERO_AREA = 'boxes of zero area'
+DROPPED = 'boxes of zero area, dropped'
 NEGATIVE = 'boxes of negative size'
 OUTSIDE = 'boxes that reach out of their image'
 FRACTIONAL = 'boxes with fractional corners, truncated'
-OTHER_SIZE = 'images of another size than annotated'
-ODDITIES = (ZERO_AREA, NEGATIVE, OUTSIDE, FRACTIONAL, OTHER_SIZE)
+CUT_OFF = 'images whose end is missing'
+MISSING = 'images that are missing, left out'
+UNREADABLE = 'images that cannot be read, left out'
+OTHER_SIZE = 'images of another size than annotated, left out'
+MEASURED = 'images of another size than annotated, which was taken'
+DECIDED = (DROPPED, MISSING, UNREADABLE, OTHER_SIZE, MEASURED)  # options say what to do about them
 
 
 @dataclass
@@ -30,6 +40,11 @@ class ConversionReport:
         empty: Images without boxes.
         views: How many rows each saved view selects, by name.
         oddities: For each kind of oddity, the file name of each occurrence.
+        examples: For some kinds, the first occurrences in words: file name, class, annotation.
+        image_sizes: How many images there are of each width and height in pixels.
+        box_sizes: How many boxes are 'small', 'medium' and 'large' by COCO's measure.
+        resumed_at: How many images an earlier run had done; None when this run began.
+        strict: Whether an oddity is an error.
     """
 
     path: str
@@ -39,16 +54,60 @@ class ConversionReport:
     empty: int = 0
     views: Mapping[str, int] = field(default_factory=dict)
     oddities: dict[str, list[str]] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+    image_sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    box_sizes: Counter[str] = field(default_factory=Counter)
+    resumed_at: int | None = None
+    strict: bool = False
+    _sides: array = field(default_factory=lambda: array('f'), repr=False)
 
     def __post_init__(self) -> None:
         self.boxes.update(dict.fromkeys(self.class_names, 0))
 
-    def note(self, kind: str, file_name: str, times: int = 1) -> None:
-        """Counts an oddity of the given kind ``times`` times."""
-        if times:
-            self.oddities.setdefault(kind, []).extend([file_name] * times)
+    def note(self, kind: str, file_name: str, times: int = 1, examples: Iterable[str] = ()) -> None:
+        """Counts an oddity of the given kind ``times`` times.
 
-    def count(self, file_name: str, ltwh: np.ndarray, labels: np.ndarray, size_hw: tuple[int, int]) -> None:
+        Raises:
+            ConversionError: The report is strict, and no option says what to do about the oddity.
+        """
+        if not times:
+            return
+        told = [f'{file_name}: {example}' for example in examples]
+        if self.strict and kind not in DECIDED:
+            raise ConversionError(
+                f'convert(strict=True) expected nothing odd, but got {kind}: {(told or [file_name])[0]}. '
+                'Correct it, or leave out --strict to have it listed only.'
+            )
+        self.oddities.setdefault(kind, []).extend([file_name] * times)
+        if told:
+            listed = self.examples.setdefault(kind, [])
+            listed.extend(told[: max(0, NAMED - len(listed))])
+
+    def note_boxes(self, kind: str, file_name: str, odd: Any, labels: np.ndarray, ids: np.ndarray | None) -> None:
+        """Counts the boxes of one image that are odd.
+
+        Args:
+            kind: Of oddity.
+            file_name: Of the image.
+            odd: Which boxes are, bool, (N,).
+            labels: Positions in ``class_names``, int, (N,).
+            ids: Of the annotations, int, (N,); None where they have none.
+        """
+        places = np.flatnonzero(odd)
+        what = ('annotation', ids) if ids is not None else ('object', np.arange(1, len(odd) + 1))
+        named = (f'{self.class_names[labels[place]]}, {what[0]} {what[1][place]}' for place in places.tolist())
+        self.note(kind, file_name, len(places), named)
+
+    def count(
+        self,
+        file_name: str,
+        ltwh: np.ndarray,
+        labels: np.ndarray,
+        size_hw: tuple[int, int],
+        *,
+        areas: np.ndarray | None = None,
+        ids: np.ndarray | None = None,
+    ) -> None:
         """Counts one row.
 
         Args:
@@ -56,28 +115,35 @@ class ConversionReport:
             ltwh: Boxes as left, top, width and height in pixels, float, (N, 4).
             labels: Positions in ``class_names``, int, (N,).
             size_hw: Height and width of the image in pixels.
+            areas: Of the objects in square pixels, (N,); by default those of the boxes.
+            ids: Of the annotations, int, (N,); None where they have none.
         """
         self.rows += 1
+        self.image_sizes[size_hw[1], size_hw[0]] += 1
         self.empty += not len(labels)
+        if not len(labels):
+            return
         self.boxes.update(self.class_names[label] for label in labels.tolist())
         corner, size = ltwh[:, :2], ltwh[:, 2:]
+        product = size.prod(1)
+        self._count_sizes(product if areas is None else areas, product)
         negative = (size < 0).any(1)
-        self.note(NEGATIVE, file_name, int(negative.sum()))
-        self.note(ZERO_AREA, file_name, int(((size == 0).any(1) & ~negative).sum()))
         limit = np.array([size_hw[1], size_hw[0]]) + 1  # a pixel of slack: both conventions of the last pixel are met
-        self.note(OUTSIDE, file_name, int(((corner < -1) | (corner + size > limit)).any(1).sum()))
+        outside = ((corner < -1) | (corner + size > limit)).any(1)
+        for kind, odd in ((NEGATIVE, negative), (ZERO_AREA, (product == 0) & ~negative), (OUTSIDE, outside)):
+            if odd.any():
+                self.note_boxes(kind, file_name, odd, labels, ids)
+
+    def _count_sizes(self, areas: np.ndarray, product: np.ndarray) -> None:
+        small, large = int((areas < SMALL).sum()), int((areas > LARGE).sum())
+        self.box_sizes.update(small=small, medium=len(areas) - small - large, large=large)
+        self._sides.extend(np.sqrt(np.abs(product)).tolist())
+
+    @property
+    def sides(self) -> np.ndarray:
+        """The square root of the area of each box, in pixels, float32."""
+        return np.array(self._sides, dtype=np.float32)
 
     def table(self) -> str:
         """The summary as lines of text."""
-        lines = [('images', f'{self.rows}'), ('without boxes', f'{self.empty}'), ('boxes', f'{self.boxes.total()}')]
-        lines += [(f'  {name}', f'{self.boxes[name]}') for name in self.class_names]
-        lines += [(f'view {name!r}', f'{rows} images') for name, rows in self.views.items()]
-        lines += [(kind, _named(self.oddities[kind])) for kind in ODDITIES if kind in self.oddities]
-        width = max(len(name) for name, _ in lines)
-        return '\n'.join(f'{name:<{width}}  {text}' for name, text in lines)
-
-
-def _named(files: Sequence[str]) -> str:
-    names = list(dict.fromkeys(files))
-    more = f', and {len(names) - NAMED} more' if len(names) > NAMED else ''
-    return f'{len(files)} ({", ".join(names[:NAMED])}{more})'
+        return table_of(self)

@@ -7,102 +7,105 @@ view has its rows in the dataset's order, which is that of the split's file unle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from deeplake_mmdet.convert import images as image_files
-from deeplake_mmdet.convert.destination import Destination
+from deeplake_mmdet.convert.images import safe_path
+from deeplake_mmdet.convert.import_source import ImageEntry, ImportSource
 from deeplake_mmdet.convert.report import FRACTIONAL, ConversionReport
-from deeplake_mmdet.convert.schema import image_columns, image_values, source_metadata, voc_columns
-from deeplake_mmdet.convert.views import View, check_split_name, id_view, split_view
-from deeplake_mmdet.convert.voc_file import VocImage, class_labels, find_image, read_splits, read_voc
-from deeplake_mmdet.convert.writer import DatasetWriter
+from deeplake_mmdet.convert.run import run_import
+from deeplake_mmdet.convert.schema import Column, source_metadata, voc_columns
+from deeplake_mmdet.convert.views import check_split_name, home_splits, member_views
+from deeplake_mmdet.convert.voc_file import IMAGES, XML, class_labels, find_image, read_splits, read_voc
 
 
 def convert_voc(
     root: str | Path,
-    dst: str | Path,
+    dst: str | os.PathLike,
     *,
     splits: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
-    overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    **options: Any,
 ) -> ConversionReport:
-    """Makes a Deep Lake dataset from a PASCAL VOC tree.
+    """Makes a Deep Lake dataset from a PASCAL VOC tree, or adds it to one.
 
     Args:
         root: The folder that holds ``Annotations``, ``ImageSets/Main`` and ``JPEGImages``.
         dst: The dataset to make, a local folder or a URL.
         splits: The splits to convert; by default all, see :func:`~.voc_file.read_splits`.
         classes: The class names in label order; by default those that occur, in alphabetical order.
-        overwrite: Replace a local Deep Lake dataset at ``dst``.
-        progress: Called with the rows done and the rows in all.
+        progress: Called with the images done and the images in all.
+        **options: Those of `deeplake_mmdet.convert.options.ImportOptions`.
 
     Returns:
         What was written and what was odd about it.
 
     Raises:
-        ConversionError: When a file is malformed or missing, or ``dst`` may not be written; nothing is left at ``dst``.
+        ConversionError: When a file is malformed or missing, or ``dst`` may not be written.
     """
-    root, owner = Path(root), f'convert_voc(root={str(root)!r})'
-    destination = Destination(dst, overwrite=overwrite, sources=(root,))
-    members = {check_split_name(name): ids for name, ids in read_splits(root, splits).items()}
-    home = _home_splits(members)
-    annotations = {image_id: read_voc(root / 'Annotations' / f'{image_id}.xml') for image_id in home}
-    names = class_labels(annotations, classes)
-    files = {image_id: find_image(root, image_id) for image_id in home}
-    stored_as = image_files.scan_images([root / file for file in files.values()], owner)
-    columns = voc_columns(image_columns(*stored_as), names)
-    report = ConversionReport(str(dst), names)
-    with DatasetWriter(destination, columns, source_metadata('voc', *(f'{name}.txt' for name in members))) as writer:
-        for number, (image_id, split) in enumerate(home.items()):
-            data, image = image_files.read_image(root / files[image_id], owner), annotations[image_id]
-            said = {'file_name': files[image_id], 'height': image.height, 'width': image.width}
-            size_hw = image_files.annotated_size(said, data, root / files[image_id], owner, report)
-            writer.append(
-                image_values(data, number, size_hw, files[image_id], split)
-                | _instances(image, names, files[image_id], size_hw, report)
-            )
-            if progress:
-                progress(number + 1, len(home))
-        views = _views(members, home)
-        writer.finish(f'Convert PASCAL VOC splits {", ".join(members)}', views)
-    report.views = {name: view.rows for name, view in views.items()}
-    return report
+    return run_import(VocSource(Path(root), splits, classes), dst, sources=(root,), progress=progress, **options)
 
 
-def _home_splits(members: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The earliest split of each image id, in row order."""
-    home: dict[str, str] = {}
-    for split, ids in members.items():
-        home.update((image_id, split) for image_id in ids if image_id not in home)
-    return home
+class VocSource(ImportSource):
+    """The images and annotations of a PASCAL VOC tree; see `ImportSource`.
 
+    Args:
+        root, splits, classes: As of `convert_voc`.
 
-def _views(members: Mapping[str, Sequence[str]], home: Mapping[str, str]) -> dict[str, View]:
-    rows = {image_id: number for number, image_id in enumerate(home)}
-    return {
-        split: split_view(split, len(ids))
-        if all(home[image_id] == split for image_id in ids)
-        else id_view([rows[image_id] for image_id in ids])
-        for split, ids in members.items()
-    }
+    Raises:
+        ConversionError: A file is malformed or missing.
+    """
 
+    numbered = True
 
-def _instances(
-    image: VocImage, names: Sequence[str], file_name: str, size_hw: tuple[int, int], report: ConversionReport
-) -> dict[str, np.ndarray]:
-    """The per-instance values of one row, counted in ``report`` too."""
-    labels = np.array([names.index(name) for name in image.names], dtype=np.uint32)
-    corner, size = image.ltrb[:, :2], image.ltrb[:, 2:] - image.ltrb[:, :2]
-    report.count(file_name, np.hstack([corner, size]), labels, size_hw)
-    report.note(FRACTIONAL, file_name, image.fractional)
-    return {
-        'boxes': image.ltrb,
-        'categories': labels,
-        'areas': size.prod(1, dtype=np.float64),
-        'difficult': image.difficult,
-        'truncated': image.truncated,
-    }
+    def __init__(self, root: Path, splits: Sequence[str] | None = None, classes: Sequence[str] | None = None) -> None:
+        self._root = root
+        members = {check_split_name(name): ids for name, ids in read_splits(root, splits).items()}
+        self._home = home_splits(members)
+        self._ids = list(self._home)
+        self.owner = f'convert_voc(root={str(root)!r})'
+        self._annotations = [read_voc(safe_path(root / XML, f'{name}.xml', self.owner)) for name in self._ids]
+        self._files = [find_image(root, image_id) for image_id in self._ids]
+        for file in self._files:
+            safe_path(root / IMAGES, file.removeprefix(f'{IMAGES}/'), self.owner)
+        self.class_names = class_labels(self._annotations, classes)
+        self.metadata = source_metadata('voc', *(f'{name}.txt' for name in members))
+        self.message = f'Convert PASCAL VOC splits {", ".join(members)}'
+        self.views = member_views(members, self._home)
+        self.fingerprint = self._hash()
+
+    def _hash(self) -> str:
+        state = hashlib.sha256(repr((str(self._root.resolve()), self.class_names, self._home, self.views)).encode())
+        for image in self._annotations:
+            state.update(repr((image.height, image.width, image.names)).encode())
+            for array in (image.ltrb, image.difficult, image.truncated):
+                state.update(array.tobytes())
+        return state.hexdigest()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def entry(self, position: int) -> ImageEntry:
+        file, image = self._files[position], self._annotations[position]
+        split = self._home[self._ids[position]]
+        return ImageEntry(file, str(self._root / file), position, image.height, image.width, split)
+
+    def columns(self, image: Sequence[Column]) -> list[Column]:
+        return voc_columns(image, self.class_names)
+
+    def values(self, position: int, size_hw: tuple[int, int], report: ConversionReport) -> dict[str, Any]:
+        image = self._annotations[position]
+        report.note(FRACTIONAL, self._files[position], image.fractional)
+        return {
+            'boxes': image.ltrb,
+            'categories': np.array([self.class_names.index(name) for name in image.names], dtype=np.uint32),
+            'areas': (image.ltrb[:, 2:] - image.ltrb[:, :2]).prod(1, dtype=np.float64),
+            'difficult': image.difficult,
+            'truncated': image.truncated,
+        }

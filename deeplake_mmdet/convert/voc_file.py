@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +18,7 @@ import numpy as np
 
 from deeplake_mmdet.errors import ConversionError
 
+XML, IMAGES = 'Annotations', 'JPEGImages'
 USUAL_SPLITS = ('train', 'val', 'test')
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.JPG', '.JPEG', '.PNG')
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -113,7 +114,7 @@ def find_image(root: Path, image_id: str) -> str:
     Raises:
         Nothing: That a file is missing is said once for all files, by the scan of the images.
     """
-    names = [f'JPEGImages/{image_id}{suffix}' for suffix in SUFFIXES]
+    names = [f'{IMAGES}/{image_id}{suffix}' for suffix in SUFFIXES]
     return next((name for name in names if (root / name).is_file()), names[0])
 
 
@@ -182,14 +183,14 @@ def _flags(path: Path, objects: Sequence[ElementTree.Element], key: str) -> np.n
     return np.array(texts, dtype=np.uint8)
 
 
-def class_labels(images: Mapping[str, VocImage], classes: Sequence[str] | None) -> list[str]:
+def class_labels(images: Sequence[VocImage], classes: Sequence[str] | None) -> list[str]:
     """The class names in label order: as given, else those that occur, in alphabetical order.
 
     Raises:
         ConversionError: When a class is given twice or an object's class is not among those given.
     """
     if classes is None:
-        names = sorted({name for image in images.values() for name in image.names})
+        names = sorted({name for image in images for name in image.names})
         if not names:
             raise ConversionError(
                 'convert_voc(root=) expected at least one object, but got none in any annotation. '
@@ -200,7 +201,7 @@ def class_labels(images: Mapping[str, VocImage], classes: Sequence[str] | None) 
         raise ConversionError(
             f'convert_voc(classes=) expected different names, but got {list(classes)}. Give each class once.'
         )
-    for image in images.values():
+    for image in images:
         unknown = next((name for name in image.names if name not in classes), None)
         if unknown is not None:
             fail(

@@ -66,10 +66,12 @@ class ImageFaults:
         Raises:
             ImageReadError: An image is unreadable and not to be skipped.
         """
-        for image in np.flatnonzero((sizes <= 0).any(axis=1)):
+        unknown = np.flatnonzero((sizes <= 0).any(axis=1))
+        found = self._images.reader.sizes(rows[unknown].tolist())
+        for image, size in zip(unknown, found, strict=True):
             row = int(rows[image])
             try:
-                sizes[image] = size_of(self._images.get(row))
+                sizes[image] = size or size_of(self._images.get(row))
             except OSError as error:
                 if not self.skip:
                     raise self.of(row, error) or self._images.reader.error(row, 'has no size') from error

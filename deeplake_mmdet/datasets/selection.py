@@ -12,6 +12,8 @@ from deeplake_mmdet.annotations.index import AnnotationIndex
 from deeplake_mmdet.errors import ConfigError, EmptyDatasetError
 from deeplake_mmdet.source.handle import SourceHandle
 
+# Every rank and every worker that is not forked has these numbers for itself.
+_PLACE = np.int32
 # `bbox_min_size` marks boxes as ignored and removes no image.
 _FILTERS = ('filter_empty_gt', 'min_size', 'bbox_min_size')
 
@@ -20,7 +22,7 @@ def filtered(index: AnnotationIndex, filter_cfg: Mapping[str, Any] | None) -> tu
     """Apply ``filter_cfg``.
 
     Returns:
-        Image numbers that are left, int64, in the dataset's order; and how many images each filter removed.
+        Image numbers that are left, int32, in the dataset's order; and how many images each filter removed.
 
     Raises:
         ConfigError: Unknown filter.
@@ -30,7 +32,7 @@ def filtered(index: AnnotationIndex, filter_cfg: Mapping[str, Any] | None) -> tu
     if unknown:
         raise ConfigError(f'DeepLakeDataset(filter_cfg=) expected the keys {", ".join(_FILTERS)}, but got {unknown}.')
     if not config:
-        return np.arange(len(index)), {}
+        return np.arange(len(index), dtype=_PLACE), {}
     keep = np.ones(len(index), bool)
     counts = {}
     passes = index.kept(
@@ -39,7 +41,7 @@ def filtered(index: AnnotationIndex, filter_cfg: Mapping[str, Any] | None) -> tu
     for name, passed in passes.items():
         counts[name] = int(np.sum(keep & ~passed))
         keep &= passed
-    return np.flatnonzero(keep), counts
+    return np.flatnonzero(keep).astype(_PLACE), counts
 
 
 def smallest_box(filter_cfg: Mapping[str, Any] | None) -> float:
@@ -51,7 +53,7 @@ def smallest_box(filter_cfg: Mapping[str, Any] | None) -> float:
     least = (filter_cfg or {}).get('bbox_min_size') or 0
     if isinstance(least, bool) or not isinstance(least, int | float) or not 0 <= least < math.inf:
         raise ConfigError(
-            f'DeepLakeDataset(filter_cfg.bbox_min_size=) expected a number of pixels, but got {least!r}. For example: 8.'
+            f'DeepLakeDataset(filter_cfg.bbox_min_size=) expected a number of pixels, but got {least!r}. Give 8, say.'
         )
     return least
 

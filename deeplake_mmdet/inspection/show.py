@@ -10,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from deeplake_mmdet.datasets.annotated import AnnotatedDataset
 from deeplake_mmdet.datasets.palette import palette
 from deeplake_mmdet.errors import ConfigError, ImageReadError
-from deeplake_mmdet.inspection.annotated import AnnotatedDataset
 from deeplake_mmdet.inspection.terminal import as_text
 from deeplake_mmdet.metrics.run_lengths import run_lengths
 from deeplake_mmdet.report.drawing import Shape, draw

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from deeplake_mmdet.annotations.index import AnnotationIndex
-from deeplake_mmdet.inspection.annotated import AnnotatedDataset
+from deeplake_mmdet.datasets.annotated import AnnotatedDataset
 
 SMALL, LARGE = 32**2, 96**2  # square pixels: the borders of COCO's small, medium and large objects
 _QUANTILES = (0, 0.05, 0.5, 0.95, 1)

@@ -156,3 +156,22 @@ def test_a_row_is_refused_with(case: str) -> None:
     value, kind, objects, size_hw, message = REFUSED[case]
     with pytest.raises(AnnotationError, match=message):
         segmentations(value, kind, objects, size_hw, 'here')
+
+
+def test_fractions_become_pixels_of_the_width_and_the_height() -> None:
+    masks = [[[0.5, 0.25, 1, 0, 0.1, 1.005]], None, [[]]]
+    found = of(json.dumps(masks), 'coco_segmentation_fractional', 3)
+    assert found == [[[4.5, 1.75, 9, 0, 0.1 * 9, 1.005 * 7]], None, [[]]]
+
+
+@pytest.mark.parametrize(
+    ('masks', 'message'),
+    [
+        ([[[0.5, 0.5, 1, 1]]], r'here, object 0: expected polygons of three points or more, but got one of 2'),
+        ([[[1e6, 0, 1, 1, 0, 1]]], r'here, object 0: expected .* at most 1000000 pixels off, but got 9000000'),
+        ([None, [['a']]], r"here, object 1: expected a list of rings of finite numbers.*'a'"),
+    ],
+)
+def test_fractions_that_cannot_be_drawn_are_refused(masks: list[Any], message: str) -> None:
+    with pytest.raises(AnnotationError, match=message):
+        of(json.dumps(masks), 'coco_segmentation_fractional', len(masks))

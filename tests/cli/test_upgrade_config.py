@@ -71,6 +71,18 @@ def test_no_secret_is_written_and_the_names_that_stand_for_them_are_printed(old,
     assert 'NEW reads ACTIVELOOP_TOKEN, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY from' in capsys.readouterr().out
 
 
+def test_credentials_of_links_become_references_too(new, monkeypatch):
+    links = dict(lab=dict(aws_secret_access_key='hush-lab', endpoint_url='http://127.0.0.1:9'))
+    given = dict(creds=dict(aws_secret_access_key='hush-hush'), links=links)
+    config = Config(dict(train=dict(deeplake_credentials=given)))
+    names = ['AWS_SECRET_ACCESS_KEY', 'DEEPLAKE_LINK_CREDS_LAB_AWS_SECRET_ACCESS_KEY']
+    assert write(config, 'old.py', str(new)) == names
+    assert 'hush' not in new.read_text()
+    for name, secret in zip(names, ('hush-hush', 'hush-lab'), strict=True):
+        monkeypatch.setenv(name, secret)
+    assert Config.fromfile(str(new)).train.to_dict() == dict(deeplake_credentials=given)
+
+
 def test_without_its_variables_the_file_has_no_credentials_and_still_loads(old, new, monkeypatch):
     monkeypatch.delenv('ACTIVELOOP_TOKEN', raising=False)
     assert main(['upgrade-config', str(old), str(new)]) == 0

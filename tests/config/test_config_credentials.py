@@ -51,7 +51,7 @@ def test_a_user_name_or_password_is_refused_with_the_reason(key: str) -> None:
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
-        ({'aws_secret_access_key': SECRET}, "expected the keys 'token' and 'creds', but got .'aws_secret_access_key'"),
+        ({'aws_secret_access_key': SECRET}, "'token', 'creds' and 'links', but got .'aws_secret_access_key'"),
         (SECRET, 'expected dict.*but got a str'),
         ({'token': [SECRET]}, 'token=.* expected a string, but got a list'),
         ({'creds': SECRET}, 'creds=.* expected a dict, but got a str'),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import deeplake
+import numpy as np
 import pytest
 
 from tests.convert.convert_files import VOC_SIZE, coco_document, voc_object, write_image
@@ -56,13 +57,16 @@ def voc(tmp_path: Path) -> Path:
 def rows() -> Callable[..., list[dict[str, Any]]]:
     """Reads every row of a dataset, or of a saved view, with Deep Lake alone."""
 
+    def own(value: Any) -> Any:
+        return value.copy() if isinstance(value, np.ndarray) else value  # its memory is the open dataset's
+
     def read(path: Path, view: str | None = None) -> list[dict[str, Any]]:
         dataset = deeplake.open_read_only(str(path))
         names = [column.name for column in dataset.schema.columns]
         container = dataset if view is None else dataset.tags[view].open()
         cells = [name for name in names if name != 'images']
         return [
-            {name: container[name][i] for name in cells} | {'images': container['images'].get_bytes(i)}
+            {name: own(container[name][i]) for name in cells} | {'images': container['images'].get_bytes(i)}
             for i in range(len(container))
         ]
 

@@ -35,7 +35,7 @@ def remove(*path_and_key):
 
 
 DOCUMENTS = {
-    'no images': (remove('images'), r"a list of objects 'images', but got NoneType"),
+    'no images': (remove('images'), r"a list of objects 'images', but got none"),
     'no annotations': (remove('annotations'), r"a list of objects 'annotations'.*an empty list of annotations"),
     'categories by name': (set_in('categories', {'a': 1}), r"a list of objects 'categories', but got dict"),
     'an image that is a number': (set_in('images', 1, 3), r"a list of objects 'images'"),
@@ -84,7 +84,10 @@ DOCUMENTS = {
         r'annotation 1001 .*bbox of 4 finite numbers',
     ),
     'no bbox': (remove('annotations', 0, 'bbox'), r'annotation 1001 .*bbox of 4 finite numbers, but got None'),
-    'no area': (remove('annotations', 0, 'area'), r'annotation 1001 .*finite area, but got None\. Evaluation needs it'),
+    'no area': (
+        remove('annotations', 0, 'area'),
+        r'annotation 1001 .*finite area of 0 or more, but got None\. Evaluation needs it',
+    ),
     'a mask of texts': (set_in('annotations', 0, 'segmentation', [['a']]), r'annotation 1001 .*list of rings'),
     'a mask with NaN': (
         set_in('annotations', 0, 'segmentation', [[float('nan')]]),
@@ -106,7 +109,7 @@ DOCUMENTS = {
     'no file name': (remove('images', 0, 'file_name'), r"relative to the folder of the images, but got ''"),
     'a missing image': (
         set_in('images', 0, 'file_name', 'gone.jpg'),
-        r'1 missing, the first .*gone\.jpg.*Put the files',
+        r'1 missing: .*gone\.jpg.*Put the files',
     ),
 }
 
@@ -125,9 +128,12 @@ def test_a_coco_file_is_refused_with(case, coco, tmp_path):
     ('content', 'message'),
     [
         (b'{"images": [{"id": 1,', r'instances_train\.json.*complete JSON document, but got .*line 1 column 22'),
-        (b'{"images": "\xff\xfe"}', r"complete JSON document, but got 'utf-8' codec can't decode"),
+        (
+            b'{"images": "\xff\xfe"}',
+            r'complete JSON document, but got no UTF-8 \(invalid start byte\): line 1 column 13 \(byte 12\)',
+        ),
         (b'[' * 100_000, r'complete JSON document, but got maximum recursion depth'),
-        (b'[]', r"a JSON object with a list of objects 'images', but got NoneType"),
+        (b'[]', r"a JSON object with a list of objects 'images', but got list"),
         (b'', r'complete JSON document.*get it again'),
     ],
 )
@@ -239,7 +245,7 @@ TREES = {
         '<a><size><height>many</height></size></a>',
         r"positive integer height .*'many'",
     ),
-    'no image': ('JPEGImages/a.jpg', None, r'5 image files, but got 1 missing, the first .*JPEGImages/a\.jpg'),
+    'no image': ('JPEGImages/a.jpg', None, r'5 image files, but got 1 missing: .*JPEGImages/a\.jpg'),
     'an id twice': ('ImageSets/Main/val.txt', 'c\nc\n', r"each image id once in .*val\.txt.*'c' twice"),
     'an id that climbs': ('ImageSets/Main/val.txt', '../c\n', r"plain image ids in .*val\.txt.*'\.\./c'"),
     'an absolute id': ('ImageSets/Main/val.txt', '/c\n', r"plain image ids in .*val\.txt.*'/c'"),

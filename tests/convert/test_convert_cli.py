@@ -87,16 +87,6 @@ def test_the_next_step_trains_on_train_and_validates_on_val_when_they_are_there(
     assert "val_dataloader = dict(dataset=dict(deeplake_path='p', deeplake_view_id='val'))" in text
 
 
-def test_the_progress_line_counts_only_on_a_terminal(capsys, monkeypatch):
-    convert.ProgressLine()(1, 2)
-    assert capsys.readouterr().err == ''
-    monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
-    line = convert.ProgressLine()
-    line(2, 2)
-    line.end()
-    assert capsys.readouterr().err == '\r2/2 images\n'
-
-
 def test_the_script_of_the_same_name_is_the_same_command(coco, tmp_path):
     path, folder, _ = coco()
     options = ['coco', str(path), str(tmp_path / 'out'), '--images', str(folder)]

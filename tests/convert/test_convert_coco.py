@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 
@@ -12,14 +11,12 @@ import numpy as np
 import pytest
 from deeplake import types
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pycocotools import mask as coco_mask
 
 from deeplake_mmdet.convert import convert_coco
 from deeplake_mmdet.convert.coco import split_of
-from deeplake_mmdet.convert.images import scan_images
 from deeplake_mmdet.errors import ConversionError
 from tests.convert.convert_files import write_image
+from tests.support.coco_documents import STYLES, by_id, coco_documents, document_of, write_coco
 
 
 def assert_equal_to_document(rows, document, folder):
@@ -34,12 +31,18 @@ def assert_equal_to_document(rows, document, folder):
         assert row['boxes'].tolist() == [[float(value) for value in a['bbox']] for a in annotations]
         assert row['categories'].tolist() == [labels[a['category_id']] for a in annotations]
         assert row['areas'].dtype == np.float64 and row['areas'].tolist() == [a['area'] for a in annotations]
-        assert row['iscrowd'].tolist() == [a.get('iscrowd', 0) for a in annotations]
+        assert row['iscrowd'].tolist() == [a.get('iscrowd') or 0 for a in annotations]
         assert row['ann_ids'].tolist() == [a['id'] for a in annotations]
         if 'masks' in row:
             assert json.loads(row['masks']) == [a.get('segmentation') for a in annotations]
         if 'ignore' in row:
-            assert row['ignore'].tolist() == [a.get('ignore', 0) for a in annotations]
+            assert row['ignore'].tolist() == [a.get('ignore') or 0 for a in annotations]
+
+
+def metadata_of(metadata):
+    """Deep Lake's metadata as a dict, lists included."""
+    values = {key: metadata[key] for key in metadata.keys()}  # noqa: SIM118  no dict
+    return {key: value if isinstance(value, str | dict) else list(value) for key, value in values.items()}
 
 
 def test_everything_in_the_file_comes_back_as_it_was(coco, rows, tmp_path):
@@ -115,19 +118,17 @@ def test_the_report_counts_boxes_and_names_oddities(coco, tmp_path):
     def widen(document):
         document['annotations'][3]['bbox'] = [60.5, 4, 1, 0.5]
         document['annotations'][0]['bbox'] = [-1.5, 4, 1, 0.5]
-        document['annotations'][4]['bbox'] = [0, 0, -1, 5]
         document['images'][1]['height'] = 31
 
     path, folder, _ = coco(widen)
-    report = convert_coco(path, tmp_path / 'out', images=folder)
+    report = convert_coco(path, tmp_path / 'out', images=folder, sizes='measured')
     assert report.boxes == {'toothbrush': 3, 'train': 2, 'never seen': 0} and (report.rows, report.empty) == (5, 2)
     assert report.oddities == {
         'boxes of zero area': ['a.jpg'],
         'boxes that reach out of their image': ['a.jpg', 'a.jpg'],
-        'boxes of negative size': ['unmeasured.png'],
-        'images of another size than annotated': ['sub/empty.jpg'],
+        'images of another size than annotated, which was taken': ['sub/empty.jpg'],
     }
-    for line in ('images  ', 'toothbrush', "view 'train'", '1 (unmeasured.png)'):
+    for line in ('images  ', 'toothbrush', "view 'train'", '1 images of another size', 'sub/empty.jpg'):
         assert line in report.table()
 
 
@@ -143,12 +144,15 @@ def test_the_images_column_is_declared_by_the_majority_of_the_files(tmp_path, su
     assert rows(tmp_path / 'out')[2]['images'] == (tmp_path / 'in' / images[2]['file_name']).read_bytes()
 
 
-def test_pixels_are_declared_as_16_bits_only_when_all_images_are_16_bit_png(tmp_path):
-    for name in ('0.png', '1.png'):
-        assert cv2.imwrite(str(tmp_path / name), np.full((20, 30), 4000, np.uint16))
-    assert scan_images([tmp_path / '0.png', tmp_path / '1.png'], 'test') == ('uint16', 'png')
-    write_image(tmp_path / '2.png', 20, 30)
-    assert scan_images([tmp_path / f'{i}.png' for i in range(3)], 'test') == ('uint8', 'png')
+@pytest.mark.parametrize(('depths', 'dtype'), [((16, 16), 'uint16'), ((16, 16, 8), 'uint8')])
+def test_pixels_are_declared_as_16_bits_only_when_all_images_are_16_bit_png(tmp_path, depths, dtype):
+    for number, depth in enumerate(depths):
+        assert cv2.imwrite(str(tmp_path / f'{number}.png'), np.full((20, 30), 200, f'uint{depth}'))
+    images = [{'id': number, 'file_name': f'{number}.png'} for number in range(len(depths))]
+    (tmp_path / 'a.json').write_text(json.dumps({'images': images, 'annotations': [], 'categories': []}))
+    convert_coco(tmp_path / 'a.json', tmp_path / 'out', images=tmp_path)
+    stored = deeplake.open_read_only(str(tmp_path / 'out')).schema['images'].dtype
+    assert stored == types.Image(dtype=dtype, sample_compression='png')
 
 
 def test_an_unmeasured_image_gets_the_size_that_training_sees(tmp_path, rows):
@@ -163,10 +167,14 @@ def test_an_unmeasured_image_gets_the_size_that_training_sees(tmp_path, rows):
     convert_coco(tmp_path / 'a.json', tmp_path / 'out', images=tmp_path)
     row = rows(tmp_path / 'out')[0]
     assert (int(row['height']), int(row['width'])) == (30, 20)
-    for size, oddities in (((30, 20), {}), ((20, 30), {'images of another size than annotated': ['r.jpg']})):
+    for size, oddities in (
+        ((30, 20), {}),
+        ((20, 30), {'images of another size than annotated, which was taken': ['r.jpg']}),
+    ):
         document['images'][0] |= dict(zip(('height', 'width'), size, strict=True))
         (tmp_path / 'a.json').write_text(json.dumps(document))
-        assert convert_coco(tmp_path / 'a.json', tmp_path / 'out', images=tmp_path, overwrite=True).oddities == oddities
+        report = convert_coco(tmp_path / 'a.json', tmp_path / 'out', images=tmp_path, overwrite=True, sizes='measured')
+        assert report.oddities == oddities
 
 
 def test_an_existing_dataset_is_replaced_only_when_asked_and_only_by_a_whole_one(coco, rows, tmp_path):
@@ -183,54 +191,44 @@ def test_an_existing_dataset_is_replaced_only_when_asked_and_only_by_a_whole_one
     assert sorted(item.name for item in tmp_path.iterdir()) == ['images', 'instances_train.json', 'out']
 
 
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64) | st.integers(-(2**53), 2**53)
-COORDINATES = st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6)
-RINGS = st.lists(st.lists(st.tuples(COORDINATES, COORDINATES), min_size=3, max_size=5).map(lambda p: [*sum(p, ())]))
+def test_several_files_make_one_dataset_with_a_view_each(coco, rows, tmp_path):
+    def add(number):
+        def change(document):
+            document['info'] = {'number': number}
+            for entry in (*document['images'], *document['annotations']):
+                entry['id'] += number
+            for entry in document['annotations']:
+                entry['image_id'] += number
+                entry.pop('ignore' if number else 'nothing', None)
+
+        return change
+
+    documents = {}
+    for number, split in ((0, 'train'), (10**6, 'val')):
+        path, folder, documents[split] = coco(add(number))
+        report = convert_coco(path, tmp_path / 'out', images=folder, split=split, append=bool(number))
+        assert report.views == {split: 5}
+    for split, document in documents.items():
+        assert_equal_to_document(rows(tmp_path / 'out', split), document, folder)
+    metadata = metadata_of(deeplake.open_read_only(str(tmp_path / 'out')).metadata)
+    assert [metadata[f'coco:{split}'] for split in documents] == [
+        '{"info":{"number":0}}',
+        '{"info":{"number":1000000}}',
+    ]
+    assert len(rows(tmp_path / 'out')) == 10
 
 
-@st.composite
-def run_lengths(draw):
-    """An RLE of an image of 20 x 30 pixels, compressed or not."""
-    edges = sorted(draw(st.lists(st.integers(0, 600), max_size=6)))
-    plain = {'size': [20, 30], 'counts': [b - a for a, b in itertools.pairwise([0, *edges, 600])]}
-    packed = coco_mask.frPyObjects(plain, 20, 30)
-    return draw(st.sampled_from([plain, {**packed, 'counts': packed['counts'].decode()}]))
-
-
-@st.composite
-def documents(draw):
-    """Annotation files of up to 4 images with arbitrary numbers."""
-    image_ids = draw(st.lists(st.integers(1 - 2**63, 2**63 - 1), min_size=1, max_size=4, unique=True))
-    category_ids = draw(st.lists(st.integers(1 - 2**63, 2**63 - 1), min_size=1, max_size=4, unique=True))
-    annotation = st.fixed_dictionaries(
-        {
-            'image_id': st.sampled_from(image_ids),
-            'category_id': st.sampled_from(category_ids),
-            'bbox': st.lists(NUMBERS, min_size=4, max_size=4),
-            'area': NUMBERS,
-        },
-        optional={
-            'iscrowd': st.integers(0, 1),
-            'ignore': st.integers(0, 1),
-            'segmentation': st.none() | RINGS | run_lengths(),
-        },
-    )
-    return {
-        'images': [{'id': number, 'file_name': 'one.jpg', 'height': 20, 'width': 30} for number in image_ids],
-        'categories': [{'id': number, 'name': f'class {number}'} for number in category_ids],
-        'annotations': [{'id': i} | a for i, a in enumerate(draw(st.lists(annotation, max_size=8)))],
-    }
-
-
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(document=documents())
-def test_any_valid_file_survives(document, tmp_path, rows):
-    write_image(tmp_path / 'one.jpg', 20, 30)
-    (tmp_path / 'a.json').write_text(json.dumps(document))
-    target = tmp_path / f'out{len(list(tmp_path.iterdir()))}'
-    convert_coco(tmp_path / 'a.json', target, images=tmp_path)
-    found = rows(target, 'all')
-    assert_equal_to_document(found, document, tmp_path)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=coco_documents(), style=STYLES)
+def test_any_valid_file_is_in_the_columns_and_the_metadata(document, style, tmp_path, rows):
+    folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    path = write_coco(document, folder, **style)
+    convert_coco(path, folder / 'out', images=folder / 'images')
+    found = rows(folder / 'out', 'all')
+    assert_equal_to_document(found, document, folder / 'images')
+    dataset = deeplake.open_read_only(str(folder / 'out'))
+    top_level = dataset.metadata['coco:all'] if 'coco:all' in metadata_of(dataset.metadata) else '{}'
+    assert by_id(document_of(metadata_of(dataset['categories'].metadata), top_level, found)) == by_id(document)
     signs = [math.copysign(1, v) for row in found for box in row['boxes'].tolist() for v in box]
     groups = {image['id']: [] for image in document['images']}
     for annotation in document['annotations']:

@@ -122,11 +122,10 @@ def test_tiles_are_one_image(unpacked: Path, expected: dict[str, Any]) -> None:
     assert (info['height'], info['width']) == (60, 80)
 
 
-def test_links_are_images_when_they_are_named(unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_are_images_where_no_images_are_stored(unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(unpacked)
-    with pytest.raises(ColumnError, match=r"no column is of type Image. The columns are .*'images' \(Link\)"):
-        DeepLakeDataset('linked').full_init()
-    data = DeepLakeDataset('linked', deeplake_tensors={'img': 'images'})
+    data = DeepLakeDataset('linked')
+    assert data.columns.image.is_link
     assert data.images.get(2) == (unpacked / 'linked_files' / '2.png').read_bytes()
     assert [data.get_data_info(i)['width'] for i in range(3)] == [20, 21, 22]
 

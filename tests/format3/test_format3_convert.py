@@ -15,10 +15,10 @@ from deeplake import types
 from pycocotools import mask as coco_mask
 
 from deeplake_mmdet.cli.main import main
-from deeplake_mmdet.convert import convert_v3
+from deeplake_mmdet.convert import convert_v3, materialize
 from deeplake_mmdet.convert.format3 import _columns
-from deeplake_mmdet.convert.format3_columns import CopiedColumn, copied_column
-from deeplake_mmdet.convert.format3_views import _query
+from deeplake_mmdet.convert.format3_columns import copied_column
+from deeplake_mmdet.convert.row_views import row_view
 from deeplake_mmdet.errors import ConversionError, SourceError
 from deeplake_mmdet.source.format3.tensors import Tensor
 from tests.format3.reading import differences, resolve, same
@@ -204,8 +204,8 @@ def test_rows_of_a_view_are_found_whatever_letters_a_name_has(tmp_path: Path) ->
     dataset.add_column('boîte/ß', types.Text())
     dataset.append({'boîte/ß': ['a', 'b', 'c']})
     dataset.commit()
-    query = _query(np.array([0, 2]), [CopiedColumn('boîte/ß', types.Text(), '')])
-    assert list(dataset.query(query)['boîte/ß'][:]) == ['a', 'c']
+    view = row_view(np.array([0, 2]), ['boîte/ß'])
+    assert list(dataset.query(view.query)['boîte/ß'][:]) == ['a', 'c']
 
 
 def test_a_source_that_cannot_be_read_leaves_nothing(copied: COPY, tmp_path: Path) -> None:
@@ -239,6 +239,11 @@ def test_wrong_sources_and_names_are_refused(unpacked: Path, tmp_path: Path) -> 
         convert_v3(unpacked / 'history', tmp_path / 'new', without=['imagse'])
     with pytest.raises(ConversionError, match=r'expected tensors to copy, but got none'):
         convert_v3(unpacked / 'history', tmp_path / 'new', without=['images', 'boxes', 'categories', 'number'])
+
+
+def test_copying_with_links_is_for_format_4_and_says_where_format_3_goes(unpacked: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=r'materialize.dataset=. .* of format 3. .*deeplake-mmdet convert v3'):
+        materialize({'deeplake_path': str(unpacked / 'history')}, tmp_path / 'new')
 
 
 def test_the_command_copies_and_reports(unpacked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ import pytest
 from deeplake import types
 
 from deeplake_mmdet.cli import show
+from deeplake_mmdet.datasets.annotated import AnnotatedDataset
 from deeplake_mmdet.errors import ConfigError
-from deeplake_mmdet.inspection.annotated import AnnotatedDataset
 from deeplake_mmdet.inspection.show import drawn, show_rows
 from deeplake_mmdet.inspection.terminal import as_text
 from tests.support.datasets import encode, write_dataset

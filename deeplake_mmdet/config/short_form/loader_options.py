@@ -11,10 +11,20 @@ from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from deeplake_mmdet.config.dicts import unknown_key
+from deeplake_mmdet.config.dicts import type_name, unknown_key
 from deeplake_mmdet.errors import ConfigError
 
-OPTIONS = ('shuffle', 'batch_size', 'num_workers', 'drop_last', 'persistent_workers', 'prefetch_factor', 'pin_memory')
+OPTIONS = (
+    'shuffle',
+    'deterministic_augmentation',
+    'batch_size',
+    'num_workers',
+    'drop_last',
+    'persistent_workers',
+    'prefetch_factor',
+    'pin_memory',
+)
+_OURS = 'DeepLakeSampler'
 _SYNONYMS = {'samples_per_gpu': 'batch_size', 'workers_per_gpu': 'num_workers'}
 _SMALLEST = {'batch_size': 1, 'num_workers': 0, 'prefetch_factor': 1}
 
@@ -121,6 +131,8 @@ def _place(
         sampler = loader.setdefault('sampler', {'type': 'DefaultSampler'})
         _check_can_shuffle(sampler, option, key)
         return sampler, f'{key}.sampler'
+    if name == 'deterministic_augmentation':
+        return _own_sampler(loader, option, split), f'{key}.sampler'
     # With a batch sampler, it is this one that drops; PyTorch refuses the option beside it.
     if name == 'drop_last' and loader.get('batch_sampler'):
         return loader['batch_sampler'], f'{key}.batch_sampler'
@@ -133,11 +145,25 @@ def _check_can_shuffle(sampler: Mapping[str, Any], option: Option, key: str) -> 
 
     kind = sampler['type']
     build = DATA_SAMPLERS.get(kind) if isinstance(kind, str) else kind
-    if build is not None and 'shuffle' not in inspect.signature(build).parameters:
+    if build is not None and type_name(sampler) != _OURS and 'shuffle' not in inspect.signature(build).parameters:
         raise ConfigError(
             f'{option.key} is {option.value}, but {key}.sampler is {getattr(build, "__name__", build)}, which has an '
             "order of its own. Remove the option, or set the sampler to dict(type='DefaultSampler')."
         )
+
+
+def _own_sampler(loader: MutableMapping[str, Any], option: Option, split: str) -> MutableMapping[str, Any]:
+    """The sampler that makes augmentations deterministic, in the place of MMEngine's."""
+    if split != 'train':
+        raise ConfigError(f'{option.key} is for training data, but these are for {split}. Remove it.')
+    sampler = loader.setdefault('sampler', {'type': 'DefaultSampler', 'shuffle': True})
+    if type_name(sampler) not in ('DefaultSampler', 'InfiniteSampler', _OURS):
+        raise ConfigError(
+            f'{option.key} is {option.value}, but {split}_dataloader.sampler is {type_name(sampler)}, which cannot do '
+            f"that. Remove the option, or set the sampler to dict(type='{_OURS}')."
+        )
+    sampler['type'] = _OURS
+    return sampler
 
 
 def let_go_of_workers(loader: MutableMapping[str, Any], options: Options) -> None:

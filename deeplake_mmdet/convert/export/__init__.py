@@ -1,0 +1,1 @@
+"""Any dataset that trains, written as files of another format."""
