@@ -16,6 +16,7 @@ import torch
 from .tutorial_data import AERIAL, DRIVING, write_coco
 
 ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(900)  # dozens of commands, some of which train
 _BLOCK = re.compile(r'^```(\w*)\n(.*?)^```', re.MULTILINE | re.DOTALL)
 
 
