@@ -1,4 +1,4 @@
-"""Make a Deep Lake dataset from files: ``python tools/convert.py coco|voc …``, as ``deeplake-mmdet convert`` does."""
+"""Make a Deep Lake dataset from files: ``python tools/convert.py coco|voc|yolo|v3 …`` is ``deeplake-mmdet convert``."""
 
 import sys
 

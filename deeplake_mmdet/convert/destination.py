@@ -199,8 +199,10 @@ class Destination:
 
     def free_bytes(self) -> int | None:
         """How much more can be written; None where nobody can tell."""
+        if not self.is_local:
+            return None
         with suppress(OSError):
-            return shutil.disk_usage(self.workplace).free if self.is_local else None
+            return shutil.disk_usage(self.workplace if os.path.isdir(self.workplace) else self._final.parent).free
         return None
 
     def discard(self) -> None:

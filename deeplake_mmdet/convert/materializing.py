@@ -193,7 +193,7 @@ class _Copy:
             else:
                 raise ImportStoppedError(str(row))
             progress(position + 1, total)
-            if clock.is_due():
+            if clock.is_due() or writer.is_short_of_room:
                 writer.commit(position + 1, self._events)
                 self._events = []
 

@@ -144,7 +144,7 @@ class _Import:
             for image in images:
                 self._take(rows, image)
                 self._progress(image.position + 1, len(self._source))
-                if clock.is_due():
+                if clock.is_due() or self._writer.is_short_of_room:
                     self._writer.commit(image.position + 1, self._events)
                     self._events = []
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from deeplake_mmdet.convert.destination import Destination
 
 SPARE_BYTES = 4 * 2**20  # what a disk must have left for Deep Lake's logs
+_MOST_PENDING = 2**30  # more than Deep Lake ever keeps back before it writes
 _LOCK_PATIENCE_S = 90.0  # Deep Lake's lock on remote storage outlives a killed process by half a minute
 
 Result = TypeVar('Result')
@@ -47,22 +48,61 @@ def storing(destination: Destination) -> Iterator[None]:
         ) from None
 
 
-def check_room(destination: Destination, nbytes: int = 0) -> None:
-    """Refuses to write on a disk that is about to be full: Deep Lake would lose the counters of its commits.
+class Room:
+    """What may still be written to the disk of a destination.
+
+    Deep Lake does not notice a full disk: it cuts off the chunks and empties the logs that it writes then. So there
+    must be room for all that it was given since the last commit, of which it may have written nothing yet.
 
     Args:
         destination: Where to.
-        nbytes: What is going to be written.
+
+    Attributes:
+        is_short: Whether a commit is due, because the next rows may find no room beside those that are not committed.
+    """
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+        self._pending = self._largest = 0
+        self.is_short = False
+
+    def take(self, nbytes: int) -> None:
+        """Makes sure that there is room for more.
+
+        Args:
+            nbytes: What is going to be written.
+
+        Raises:
+            ImportStoppedError: There is none.
+        """
+        free = check_room(self._destination, min(self._pending, _MOST_PENDING) + nbytes)
+        self._pending += nbytes
+        self._largest = max(self._largest, nbytes)
+        needed = min(self._pending, _MOST_PENDING) + 2 * self._largest + SPARE_BYTES
+        self.is_short = free is not None and free < needed
+
+    def settle(self) -> None:
+        """Says that all is written, since there was a commit."""
+        self._pending = 0
+        self.is_short = False
+
+
+def check_room(destination: Destination, nbytes: int = 0) -> int | None:
+    """Refuses to write on a disk that is about to be full.
+
+    Returns:
+        How many bytes are free; None where nobody can tell.
 
     Raises:
-        ImportStoppedError: The disk has no room for it.
+        ImportStoppedError: It has no room for ``nbytes`` more.
     """
     free = destination.free_bytes()
     if free is not None and free < nbytes + SPARE_BYTES:
         raise ImportStoppedError(
-            f'convert(dst=) expected room for {nbytes / 2**20 + 4:.0f} MB more at {destination.path!r}, but got a full '
-            f'disk: {free / 2**20:.0f} MB are free. Make room, or choose another disk.'
+            f'convert(dst=) expected room for {(nbytes + SPARE_BYTES) / 2**20:.0f} MB more at {destination.path!r}, '
+            f'but got a full disk: {free / 2**20:.0f} MB are free. Make room, or choose another disk.'
         )
+    return free
 
 
 def patiently(change: Callable[[], Result]) -> Result:

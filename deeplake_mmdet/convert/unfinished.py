@@ -16,14 +16,13 @@ from typing import Any
 
 from deeplake_mmdet.convert.checkpoint import Checkpoint
 from deeplake_mmdet.convert.destination import Destination
+from deeplake_mmdet.convert.finishing import finish_import, is_merged
 from deeplake_mmdet.convert.schema import Column
-from deeplake_mmdet.convert.storage import check_room, mend_counters, patiently, storing
+from deeplake_mmdet.convert.storage import Room, mend_counters, patiently, storing
 from deeplake_mmdet.convert.views import View
 from deeplake_mmdet.errors import ConversionError
-from deeplake_mmdet.source.meta_log import LARGE, restore_meta_log
+from deeplake_mmdet.source.meta_log import restore_meta_log
 from deeplake_mmdet.source.unfinished import UNFINISHED
-
-_SEAL = f'{UNFINISHED}-seal'  # a view for a moment, when there is no other
 
 
 class UnfinishedImport:
@@ -37,6 +36,7 @@ class UnfinishedImport:
     Attributes:
         rows: The Deep Lake dataset of the branch; None before `start`, unless an import goes on.
         found: Where it goes on; None when it begins.
+        room: On the disk.
 
     Raises:
         ConversionError: Another import to this destination is unfinished or under way.
@@ -49,6 +49,8 @@ class UnfinishedImport:
         self._url = destination.workplace
         self._main: Any = None
         self._created = False
+        self._last: dict[str, bytes] = {}  # of the last row since the commit before
+        self.room = Room(destination)
         self.rows: Any = None
         self.found: Checkpoint | None = None
         destination.begin()
@@ -98,7 +100,7 @@ class UnfinishedImport:
         destination = self._destination
         main, branch, found = self._look(destination.workplace)
         given_up = restart or (destination.overwrite and not destination.append)
-        if found and found.fingerprint and not given_up and not _is_merged(main, branch, found):
+        if found and found.fingerprint and not given_up and not is_merged(main, branch, found):
             self._refuse_other('one of other files, or with other options')
         destination.check_free(unfinished=False)
         if destination.is_hidden:
@@ -125,7 +127,7 @@ class UnfinishedImport:
         Returns:
             The checkpoint, which now says how many rows are there and whether the dataset is new.
         """
-        check_room(self._destination)
+        self.room.take(0)
         with storing(self._destination):
             if self._main is None:
                 self._main, self._created = self._destination.create(), True
@@ -150,18 +152,19 @@ class UnfinishedImport:
         Raises:
             ImportStoppedError: The storage failed, or is full.
         """
-        check_room(self._destination, 2 * nbytes)  # Deep Lake may not have written the batch before this one yet
+        self.room.take(nbytes)
         with storing(self._destination):
             self.rows.append(batch)
+        self._last = {name: values[-1] for name, values in batch.items() if isinstance(values[-1], bytes)}
 
     def commit(self, checkpoint: Checkpoint) -> None:
         """Keeps all rows, and notes how far the import is.
 
         Raises:
             ImportStoppedError: The storage failed, or is full.
-            ConversionError: Another process wrote to the branch.
+            ConversionError: Another process wrote to the branch, or the storage lost what was written.
         """
-        check_room(self._destination)
+        self.room.take(0)
         with storing(self._destination):
             self.rows.commit(checkpoint.message())
             found = len(self.rows)
@@ -170,74 +173,28 @@ class UnfinishedImport:
                 f'convert(dst=) expected {checkpoint.rows} rows in {self._destination.path!r}, but got {found}: '
                 'another process is importing to it. Run one of them alone, with --restart (restart=True).'
             )
+        self._check_last(found - 1)
+        self.room.settle()
 
-    def check_views(self, views: Mapping[str, View], missing: int) -> None:
-        """Refuses to finish with views that select other rows than they were made for.
-
-        Args:
-            views: By name.
-            missing: How many rows any view may lack, since their images were left out.
-
-        Raises:
-            ConversionError: A view selects more rows, or fewer.
-        """
-        for name, view in views.items():
-            with storing(self._destination):
-                found = len(self.rows.query(view.query))
-            if not view.rows - missing <= found <= view.rows:
-                raise ConversionError(
-                    f'convert(dst=) expected the view {name!r} to hold {view.rows} rows, but got {found}. '
-                    'Please report this, with the version of deeplake.'
-                )
+    def _check_last(self, row: int) -> None:
+        """Reads the last row back: Deep Lake notices neither a full disk nor a quota, and cuts off what it writes."""
+        with storing(self._destination):
+            main = self._destination.open(self._url)
+            branch = main.branches[UNFINISHED].open()
+            same = all(bytes(branch[name].get_bytes(row)) == value for name, value in self._last.items())
+        self._last = {}
+        if not same:
+            raise ConversionError(
+                f'convert(dst=) expected {self._destination.path!r} to keep what is written, but got other bytes back. '
+                'The disk is full, over a quota, or broken: choose another one.'
+            )
 
     def finish(self, message: str, views: Mapping[str, View], metadata: Mapping[str, Any]) -> dict[str, int]:
-        """Merges the branch, writes metadata, saves the views, and puts the dataset in its place.
-
-        Args:
-            message: Of the commit.
-            views: By name, checked.
-            metadata: Of the dataset, which has no versions; it replaces what is there under the same keys.
-
-        Returns:
-            How many rows each view holds.
-
-        Raises:
-            ImportStoppedError: The storage failed, or is full; another run does what is not done yet.
-        """
-        check_room(self._destination)
-        destination = self._destination
-        with storing(destination):
-            main = destination.open(self._url, writable=True)  # with what others may have added
-            if not (self.found and _is_merged(main, self.rows, self.found)):
-                main.merge(UNFINISHED, message=message)
-            for key, value in metadata.items():
-                main.metadata[key] = value
-            main.commit()
-            self._save(main, views)
-            self._main = self.rows = main = None  # closes them, before their folder moves
-            if self._url == destination.workplace:
-                destination.keep()
-            main = destination.open(destination.url, writable=True)
-            counts = {name: len(main.tags[name].open()) for name in views}
-            patiently(main.branches[UNFINISHED].delete)
-        destination.release()
+        """Makes the main branch show all rows, and gives the place back; see `finish_import`."""
+        rows, self.rows, self._main = self.rows, None, None
+        counts = finish_import(self._destination, self._url, rows, self.found, message, views, metadata)
+        self._destination.release()
         return counts
-
-    def _save(self, main: Any, views: Mapping[str, View]) -> None:
-        """Saves the views that are not there, and makes merge and views safe from what `meta_log` tells of.
-
-        A view is saved as a query of named columns, which Deep Lake keeps as a text, and not as the numbers of rows.
-        """
-        names = [column.name for column in main.schema.columns]
-        pending = [name for name in views if name not in main.tags.names()]
-        for name in pending:
-            message = f'{views[name].rows} rows'.ljust(LARGE) if name == pending[-1] else ''
-            patiently(partial(main.query(views[name].naming(names)).tag, name, message))
-        if not views and _SEAL not in main.tags.names():
-            patiently(partial(main.tag, _SEAL, ' ' * LARGE))
-        if not views:
-            patiently(main.tags[_SEAL].delete)
-        restore_meta_log(self._url, self._destination.credentials)
 
     def leave(self) -> None:
         """Forgets what is not committed, and keeps the rest for another run."""
@@ -264,12 +221,3 @@ class UnfinishedImport:
             with suppress(Exception):  # a handle commits in the background when it is dropped, and so recreates its
                 self.rows.commit()  # folder; there is nothing left to commit, or to fail at, here
             self.rows = None
-
-
-def _is_merged(main: Any, branch: Any, found: Checkpoint) -> bool:
-    """Whether an import came so far before; to merge again would add no rows, but a commit without any."""
-    if not found.is_whole:
-        return False
-    if not found.base:
-        return len(main) > 0
-    return bool((main['img_id'][:] == branch['img_id'][len(branch) - 1]).any())

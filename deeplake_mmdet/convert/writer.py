@@ -15,8 +15,9 @@ import numpy as np
 
 from deeplake_mmdet.convert.checkpoint import Checkpoint, Event
 from deeplake_mmdet.convert.destination import Destination
+from deeplake_mmdet.convert.finishing import check_views
 from deeplake_mmdet.convert.schema import Column
-from deeplake_mmdet.convert.storage import ImportStoppedError
+from deeplake_mmdet.convert.storage import ImportStoppedError, storing
 from deeplake_mmdet.convert.unfinished import UnfinishedImport
 from deeplake_mmdet.convert.views import View
 
@@ -115,6 +116,11 @@ class DatasetWriter:
         return self.checkpoint.events
 
     @property
+    def is_short_of_room(self) -> bool:
+        """Whether the disk is so full that a checkpoint is due."""
+        return self._branch.room.is_short
+
+    @property
     def _branch(self) -> UnfinishedImport:
         if self._unfinished is None:
             raise RuntimeError('DatasetWriter is used in a with block')
@@ -188,7 +194,8 @@ class DatasetWriter:
         if not self.checkpoint.complete:
             self._flush()
             missing = sum(event.left_out for event in (*self.events, *events))
-            self._branch.check_views(views, missing)
+            with storing(self._destination):
+                check_views(self._branch.rows, views, missing)
             self.commit(self.checkpoint.total, events, complete=True)
         counts = self._branch.finish(message, views, self.metadata)
         self._finished = True

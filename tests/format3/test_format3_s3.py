@@ -90,10 +90,10 @@ def test_a_copy_onto_data_of_format_3_is_refused_and_leaves_it_alone(
     count = lambda: s3.client.list_objects_v2(Bucket=BUCKET, Prefix='format3-all')['KeyCount']  # noqa: E731
     before = count()
     destination = f's3://{BUCKET}/format3-all{where}'
-    with pytest.raises(ConversionError, match=r'there is one of format 3|it holds the source'):
+    with pytest.raises(ConversionError, match=r'a dataset of format 3 is there|is there, and no Deep Lake dataset'):
         convert_v3(source, destination)
     if where:
-        with pytest.raises(ConversionError, match=r'expected no dataset to be there, but got .* one of format 3'):
+        with pytest.raises(ConversionError, match=r'expected a free path, but got .* a dataset of format 3 is there'):
             Destination(destination)
     assert count() == before
 
