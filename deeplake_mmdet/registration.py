@@ -12,6 +12,11 @@ from typing import Any
 
 _MODULES = {
     'DATASETS': {'DeepLakeDataset': 'deeplake_mmdet.datasets.deeplake_dataset'},
+    'DATA_SAMPLERS': {'DeepLakeSampler': 'deeplake_mmdet.datasets.sampler'},
+    'LOOPS': {
+        'DeepLakeEpochTrainLoop': 'deeplake_mmdet.engine.loops',
+        'DeepLakeIterTrainLoop': 'deeplake_mmdet.engine.loops',
+    },
     'METRICS': {
         'DeepLakeCocoMetric': 'deeplake_mmdet.metrics.coco',
         'DeepLakeVOCMetric': 'deeplake_mmdet.metrics.voc',
@@ -30,7 +35,7 @@ def _stand_in(name: str, module: str) -> Any:
 
 
 def register_all() -> None:
-    """Register dataset, metrics, hook and file backend; harmless when called again."""
+    """Register dataset, sampler, metrics, train loops, hook and file backend; harmless when called again."""
     import mmengine.registry
     from mmengine.fileio import register_backend
 

@@ -21,6 +21,21 @@ def no_credentials_around(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
 
 
+@pytest.fixture(scope='session', autouse=True)
+def no_cache_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or writes the user's cached annotations, nor do fixtures that live longer than a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv('DEEPLAKE_MMDET_CACHE', str(tmp_path_factory.getbasetemp() / 'cache'))
+        patch.delenv('DEEPLAKE_MMDET_CACHE_SIZE', raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def cache_of_its_own(no_cache_of_the_user: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test begins with an empty cache."""
+    monkeypatch.setenv('DEEPLAKE_MMDET_CACHE', f'{os.environ["DEEPLAKE_MMDET_CACHE"]}_{uuid.uuid4().hex}')
+
+
 @pytest.fixture
 def make_dataset(tmp_path: Path) -> Callable[..., str]:
     """Writes a dataset under a name (default ``'dataset'``) and gives its path; for the rest see `write_dataset`."""

@@ -30,6 +30,7 @@ test_pipeline = [
 train_dataloader = dict(
     batch_size=4,
     num_workers=2,
+    sampler=dict(type='DeepLakeSampler', deterministic_augmentation=True),
     dataset=dict(_delete_=True, type='DeepLakeDataset', pipeline=train_pipeline),
 )
 val_dataloader = dict(

@@ -12,6 +12,7 @@ from deeplake_mmdet.annotations.index import AnnotationIndex
 from deeplake_mmdet.annotations.labels import class_names, map_labels
 from deeplake_mmdet.annotations.ragged import Place, read_flat
 from deeplake_mmdet.annotations.sizes import image_sizes
+from deeplake_mmdet.annotations.texts import Texts
 from deeplake_mmdet.config.box_format import BoxFormat
 from deeplake_mmdet.errors import AnnotationError
 from deeplake_mmdet.source.columns import ColumnMap
@@ -27,6 +28,7 @@ def build_index(
     classes: Sequence[str] | str | None = None,
     box_format: BoxFormat | None = None,
     complete_sizes: Callable[[np.ndarray], None] = lambda sizes: None,
+    believe_declared: bool = False,
 ) -> tuple[AnnotationIndex, list[str]]:
     """Read all annotations of a selection.
 
@@ -37,6 +39,8 @@ def build_index(
         box_format: ``deeplake_bbox_format``, or None.
         complete_sizes: Fills in heights and widths that are not known, in place; called with an array of shape (N, 2)
             that holds zeros in such rows.
+        believe_declared: Whether a box format that the column declares is used also where it is implausible, with a
+            remark: for those who pass the boxes on as they are.
 
     Returns:
         The index, and remarks for the log.
@@ -57,7 +61,12 @@ def build_index(
     object_sizes = np.repeat(sizes, np.diff(offsets), axis=0)
     place = objects.place('gt_bboxes')
     remarks = [*source.remarks, *remarks]
-    remarks += verify_format(boxes, reading, object_sizes, place, trust_in(columns, box_format))
+    try:
+        remarks += verify_format(boxes, reading, object_sizes, place, trust_in(columns, box_format))
+    except AnnotationError as error:
+        if not (believe_declared and columns.box_format):
+            raise
+        remarks.append(str(error))
     index = AnnotationIndex(
         rows=source.rows,
         img_ids=_img_ids(source, columns),
@@ -134,7 +143,7 @@ def _refuse_nan(values: np.ndarray, place: Place, what: str) -> None:
         )
 
 
-def _img_ids(source: SourceHandle, columns: ColumnMap) -> np.ndarray | list[str]:
+def _img_ids(source: SourceHandle, columns: ColumnMap) -> np.ndarray | Texts:
     column, rows = columns.get('img_id'), source.rows
     if column is None or not len(rows):
         return rows
@@ -152,7 +161,7 @@ def _img_ids(source: SourceHandle, columns: ColumnMap) -> np.ndarray | list[str]
             f'Column {column!r}: expected every image id once, but got {unique[repeated]} in the rows {places}. '
             'Evaluation would mix these images up.'
         )
-    return ids
+    return ids if isinstance(ids, np.ndarray) and ids.dtype.kind in 'biu' else Texts.of(map(str, ids))
 
 
 def _whole(ids: np.ndarray, column: str, rows: np.ndarray) -> np.ndarray:

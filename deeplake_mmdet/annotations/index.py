@@ -7,13 +7,13 @@ worker processes share the pages.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
 
 from deeplake_mmdet.annotations.boxes import to_xywh, to_xyxy, xywh_parts
+from deeplake_mmdet.annotations.texts import Texts
 from deeplake_mmdet.config.box_format import BoxFormat
 
 
@@ -23,7 +23,7 @@ class AnnotationIndex:
 
     Attributes:
         rows: Row number of each image in its dataset, int64 (N,).
-        img_ids: Image ids, int64 (N,) or a list of str.
+        img_ids: Image ids, int64 (N,) or texts.
         sizes: Height and width, int64 (N, 2).
         offsets: First object of each image, int64 (N + 1,).
         boxes: Boxes as stored, (M, 4), dtype of the column.
@@ -38,7 +38,7 @@ class AnnotationIndex:
     """
 
     rows: np.ndarray
-    img_ids: np.ndarray | list[str]
+    img_ids: np.ndarray | Texts
     sizes: np.ndarray
     offsets: np.ndarray
     boxes: np.ndarray
@@ -68,9 +68,9 @@ class AnnotationIndex:
         """
         return to_xyxy(self.boxes[objects], self.box_format, self._sizes_of(objects, image))
 
-    def xywh(self, objects: slice | np.ndarray) -> np.ndarray:
-        """Boxes as left, top, width, height in absolute pixels, float64 (m, 4)."""
-        return to_xywh(self.boxes[objects], self.box_format, self._sizes_of(objects, None))
+    def xywh(self, objects: slice | np.ndarray, image: int | None = None) -> np.ndarray:
+        """Boxes as left, top, width, height in absolute pixels, float64 (m, 4); arguments as of `xyxy`."""
+        return to_xywh(self.boxes[objects], self.box_format, self._sizes_of(objects, image))
 
     def _sizes_of(self, objects: slice | np.ndarray, image: int | None) -> np.ndarray:
         if image is not None:
@@ -92,16 +92,42 @@ class AnnotationIndex:
         inside = np.maximum(inside_w, 0) * np.maximum(inside_h, 0) != 0
         return inside & (self.areas > 0) & (w >= 1) & (h >= 1) & (self.labels >= 0) & ~self.ignored
 
+    @cached_property
+    def asked_for(self) -> np.ndarray:
+        """Number of objects of an asked-for class in each image, int32 (N,)."""
+        return np.bincount(self.image_of[self.labels >= 0], minlength=len(self)).astype(np.int32)
+
+    @cached_property
+    def nonempty(self) -> np.ndarray:
+        """The images that have such an object, int32, ascending."""
+        return np.flatnonzero(self.asked_for).astype(np.int32)
+
+    @cached_property
+    def class_counts(self) -> np.ndarray:
+        """Number of objects of each class, int64 (C,)."""
+        return self._counted(self.labels)
+
+    def _counted(self, labels: np.ndarray) -> np.ndarray:
+        return np.bincount(labels[labels >= 0], minlength=len(self.classes))
+
+    def names_in(self, images: np.ndarray) -> dict[str, int]:
+        """How many objects each class has in some images, by its name."""
+        left_out = np.ones(len(self), bool)
+        left_out[images] = False
+        counts = self.class_counts
+        if self.asked_for[left_out].any():
+            counts = counts - self._counted(self.labels[left_out[self.image_of]])
+        return dict(zip(self.classes, counts.tolist(), strict=True))
+
     def kept(self, *, filter_empty_gt: bool, min_size: int) -> dict[str, np.ndarray]:
         """Which images pass each filter, by the filter's name, bool (N,) each.
 
         An image counts as empty if it has no annotation of an asked-for class at all; one with only unusable
         annotations is not empty. This is how `CocoDataset` counts.
         """
-        passes = {'min_size': self.sizes.min(axis=1) >= min_size}
+        passes = {'min_size': np.minimum(*self.sizes.T) >= min_size}
         if filter_empty_gt:
-            asked_for = np.bincount(self.image_of[self.labels >= 0], minlength=len(self))
-            passes['filter_empty_gt'] = asked_for > 0
+            passes['filter_empty_gt'] = self.asked_for > 0
         return passes
 
     def objects_of(self, image: int) -> np.ndarray:
@@ -116,11 +142,6 @@ class AnnotationIndex:
         for field in fields(self):
             value = getattr(self, field.name)
             state.update(f'{field.name}\0'.encode())
-            state.update(np.ascontiguousarray(value).data if isinstance(value, np.ndarray) else repr(value).encode())
+            for part in (value.ends, value.utf8) if isinstance(value, Texts) else (value,):
+                state.update(np.ascontiguousarray(part).data if isinstance(part, np.ndarray) else repr(part).encode())
         return state.hexdigest()
-
-
-def names_of(classes: Sequence[str], labels: np.ndarray) -> dict[str, int]:
-    """How many objects each class has."""
-    counts = np.bincount(labels[labels >= 0], minlength=len(classes))
-    return {name: int(count) for name, count in zip(classes, counts, strict=True)}

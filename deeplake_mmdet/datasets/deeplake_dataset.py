@@ -17,9 +17,10 @@ from mmdet.registry import DATASETS
 from mmengine.dataset import force_full_init
 from mmengine.logging import print_log
 
-from deeplake_mmdet.annotations.build import build_index
-from deeplake_mmdet.annotations.index import AnnotationIndex, names_of
+from deeplake_mmdet.annotations.cache.cached import cached_index
+from deeplake_mmdet.annotations.index import AnnotationIndex
 from deeplake_mmdet.annotations.labels import class_names
+from deeplake_mmdet.annotations.memory import give_back
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.datasets.image_faults import ImageFaults
 from deeplake_mmdet.datasets.image_store import ImageStore
@@ -231,12 +232,13 @@ class DeepLakeDataset(BaseDetDataset):
         sizes_from_headers = not (columns.get('height') and columns.get('width'))
         self._images = ImageStore(ImageReader(source, columns.image), sizes_from_headers=sizes_from_headers)
         self._faults = ImageFaults(self._images, skip=self._spec.on_error == 'skip')
-        self._index, remarks = build_index(
+        self._index, remarks = cached_index(
             source,
             columns,
             classes=self._metainfo.get('classes'),
             box_format=self._spec.bbox_format,
             complete_sizes=lambda sizes: self._faults.complete_sizes(sizes, source.rows),
+            on_error=self._spec.on_error,
         )
         self._order, counts = filtered(self._index, None if self.test_mode else self.filter_cfg)
         self._order = subset(self._order, self._indices)
@@ -246,6 +248,7 @@ class DeepLakeDataset(BaseDetDataset):
         check_not_empty(self._order, self._index, counts, source)
         self._fully_initialized = True
         self._log_summary(remarks, counts)
+        give_back()
 
     def _announce(self) -> None:
         """Let metrics find this dataset by what its metainfo says."""
@@ -254,14 +257,11 @@ class DeepLakeDataset(BaseDetDataset):
     def _log_summary(self, remarks: Sequence[str], counts: Mapping[str, int]) -> None:
         assert self._index is not None
         index = self._index
-        image_of, asked_for = index.image_of, index.labels >= 0
-        empty = int(np.sum(np.bincount(image_of[asked_for], minlength=len(index))[self._order] == 0))
-        sampled = np.zeros(len(index), bool)
-        sampled[self._order] = True
+        empty = int(np.sum(index.asked_for[self._order] == 0))
         filters = ''.join(f', {count} removed by {name}' for name, count in counts.items() if count)
         lines = [
             f'DeepLakeDataset: {self.source.revision}: {len(self._order)} images ({empty} without a box{filters}), '
-            f'boxes {names_of(index.classes, index.labels[asked_for & sampled[image_of]])}',
+            f'boxes {index.names_in(self._order)}',
             *remarks,
         ]
         for line in lines:
@@ -370,6 +370,11 @@ class DeepLakeDataset(BaseDetDataset):
     def all_masks(self) -> list[list[Any]]:
         """The same of all images of the index."""
         return self.masks_of_images(range(len(self.index)))
+
+    @property
+    def sample_sizes(self) -> np.ndarray:
+        """Height and width of each sample in pixels, int64 (N, 2)."""
+        return self.index.sizes[self._order]
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Labels of one sample's boxes, int, one each."""

@@ -12,8 +12,6 @@ from deeplake_mmdet.annotations.index import AnnotationIndex
 from deeplake_mmdet.errors import ConfigError, EmptyDatasetError
 from deeplake_mmdet.source.handle import SourceHandle
 
-# Every rank and every worker that is not forked has these numbers for itself.
-_PLACE = np.int32
 # `bbox_min_size` marks boxes as ignored and removes no image.
 _FILTERS = ('filter_empty_gt', 'min_size', 'bbox_min_size')
 
@@ -32,7 +30,7 @@ def filtered(index: AnnotationIndex, filter_cfg: Mapping[str, Any] | None) -> tu
     if unknown:
         raise ConfigError(f'DeepLakeDataset(filter_cfg=) expected the keys {", ".join(_FILTERS)}, but got {unknown}.')
     if not config:
-        return np.arange(len(index), dtype=_PLACE), {}
+        return np.arange(len(index), dtype=np.int32), {}
     keep = np.ones(len(index), bool)
     counts = {}
     passes = index.kept(
@@ -41,7 +39,9 @@ def filtered(index: AnnotationIndex, filter_cfg: Mapping[str, Any] | None) -> tu
     for name, passed in passes.items():
         counts[name] = int(np.sum(keep & ~passed))
         keep &= passed
-    return np.flatnonzero(keep).astype(_PLACE), counts
+    if config.get('filter_empty_gt') and keep.sum() == len(index.nonempty):
+        return index.nonempty, counts  # an array that processes may share
+    return np.flatnonzero(keep).astype(np.int32), counts
 
 
 def smallest_box(filter_cfg: Mapping[str, Any] | None) -> float:

@@ -22,6 +22,7 @@ from deeplake_mmdet.engine.datasets_in_config import (
 )
 from deeplake_mmdet.engine.num_classes import fit_heads
 from deeplake_mmdet.engine.resolved_once import pin_together
+from deeplake_mmdet.engine.resumable_config import let_resume
 from deeplake_mmdet.engine.secrets_in_config import CREDENTIALS_KEY, hide_credentials
 from deeplake_mmdet.errors import ConfigError
 
@@ -68,6 +69,7 @@ def prepare(config: Any, splits: tuple[str, ...] = SPLITS, overrides: Mapping[st
     if not pinned:
         return notes
     changes = fit_heads(config, pinned[0].classes, config.filename, overrides)
+    changes += let_resume(config) if 'train' in splits else []
     return [*notes, *_found(pinned), *changes]
 
 

@@ -1,172 +1,124 @@
-"""A run that is stopped keeps what it has done, and goes on only with whole files and the same data."""
+"""A run that was interrupted goes on as if it had not been: the same samples, the same pixels, the same losses."""
 
 from __future__ import annotations
 
-import logging
-import os
+import itertools
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
-import torch
-from mmengine.config import Config
 
-from deeplake_mmdet.cli import train
-from deeplake_mmdet.engine.checkpoint_files import newest_whole, save_whole
 from deeplake_mmdet.engine.preemption import EXIT_CODE
-from deeplake_mmdet.errors import ConfigError
-from tests.engine.test_ranks import dump
-from tests.engine.test_train_detector import learnable
-from tests.support.children import ROOT
+from tests.support.interruptions import LAST, train_and_die, variant
+from tests.support.small_training import interrupted, iterations, lines_of, train
 
-LOGGER = logging.getLogger('test')
-
-
-@pytest.fixture(autouse=True, scope='module')
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures('quick')
+CODES = {'SIGTERM': EXIT_CODE, 'SIGKILL': -signal.SIGKILL}
 
 
-@pytest.fixture
-def cfg(tmp_path) -> Config:
-    cfg = learnable(tmp_path)
-    cfg.custom_hooks = [dict(type='tests.support.rank_log.RankLog')]
-    return cfg
+def interrupt(config, how):
+    """Train until it happens; the lines of the log."""
+    if how == 'exception':
+        return train(config)
+    assert train_and_die(config) == CODES[how]
+    return lines_of(config.work_dir)
 
 
-def start(arguments: list[str], ranks: int = 1) -> subprocess.Popen[str]:
-    command = [sys.executable]
-    if ranks > 1:
-        command += ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(ranks)]
-    around = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    return subprocess.Popen(
-        [*command, str(ROOT / 'tools' / 'train.py'), *arguments],
-        env=around,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for_images(work_dir: str, images: int, child: subprocess.Popen[str]) -> None:
-    """Until rank 0 was trained on so many."""
-    log, end = Path(work_dir, 'rank0.txt'), time.monotonic() + 120
-    while not (log.is_file() and log.read_text().count('\n') >= images):
-        assert child.poll() is None, child.stdout.read()[-3000:]
-        assert time.monotonic() < end
-        time.sleep(0.02)
-
-
-@pytest.mark.parametrize(('number', 'whole_group'), [(signal.SIGTERM, False), (signal.SIGUSR1, True)])
-def test_a_training_that_is_asked_to_stop_writes_a_checkpoint_and_exits_with_its_own_code(
-    tmp_path, cfg, number, whole_group
+@pytest.mark.parametrize(
+    ('name', 'iteration', 'validating'),
+    [
+        ('plain', 1, False),
+        ('plain', LAST, False),
+        ('plain', LAST, True),
+        ('workers', 6, False),
+        ('mosaic', 6, False),
+        ('averaged', 3, False),
+        ('resized', 4, False),
+        ('dropped', 3, False),
+        ('iterations', 5, False),
+        ('iterations', LAST, True),
+        ('iterations, mosaic', LAST, False),
+    ],
+)
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(
+    uninterrupted, few_images, tmp_path, name, iteration, validating
 ):
-    cfg.train_cfg.max_epochs = 2000
-    cfg.data.train.deeplake_dataloader.num_workers = 1
-    dump(cfg, tmp_path / 'cfg.py')
-    child = start([str(tmp_path / 'cfg.py')])
-    wait_for_images(cfg.work_dir, 20, child)
-    if whole_group:  # as clusters do: the loader's workers hear it too
-        os.killpg(child.pid, number)
-    else:
-        child.send_signal(number)
-    said, _ = child.communicate(timeout=60)
-    assert child.returncode == EXIT_CODE, said[-3000:]
-    [name] = [file.name for file in Path(cfg.work_dir).glob('iter_*.pth')]
-    assert f'Stopped by {number.name} after iteration' in said
-    done = Path(cfg.work_dir, 'rank0.txt').read_text().count('\n')
-    checkpoint = torch.load(Path(cfg.work_dir, name), weights_only=False)
-    batch = Config.fromfile(tmp_path / 'cfg.py').train_dataloader.batch_size
-    assert checkpoint['meta']['iter'] * batch == done
-    assert 'optimizer' in checkpoint
-    assert newest_whole(cfg.work_dir, LOGGER) == os.path.join(cfg.work_dir, name)
+    whole = uninterrupted(name)
+    before = train(interrupted(variant(name, few_images, tmp_path), 'exception', iteration, validating=validating))
+    assert before == whole[: len(before)]
+    assert len(iterations(before)) == iteration
+    assert train(variant(name, few_images, tmp_path, resume=True)) == whole
 
 
-def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(tmp_path, cfg):
-    cfg.train_cfg.max_epochs = 2000
-    cfg.data.train.deeplake_dataloader.batch_size = 1
-    dump(cfg, tmp_path / 'cfg.py')
-    parent = start([str(tmp_path / 'cfg.py'), '--launcher', 'pytorch'], ranks=2)
-    wait_for_images(cfg.work_dir, 10, parent)
-    [rank] = [
-        int(pid)
-        for pid in subprocess.run(
-            ['pgrep', '-P', str(parent.pid)], capture_output=True, text=True, check=True
-        ).stdout.split()[1:]
-    ]
-    os.kill(rank, signal.SIGTERM)
-    said, _ = parent.communicate(timeout=100)
-    assert parent.returncode != 0
-    assert f'exitcode  : {EXIT_CODE} ' in said or f'exitcode: {EXIT_CODE})' in said, said[-3000:]
-    done = [file.read_text().count('\n') for file in sorted(Path(cfg.work_dir).glob('rank*.txt'))]
-    [name] = [file.stem for file in Path(cfg.work_dir).glob('iter_*.pth')]
-    assert done == [int(name.partition('_')[2])] * 2
+@pytest.mark.parametrize('how', ['SIGTERM', 'SIGKILL'])
+def test_it_does_so_after_a_signal(uninterrupted, few_images, tmp_path, how):
+    before = interrupt(interrupted(variant('mosaic', few_images, tmp_path), how, 6), how)
+    assert before == uninterrupted('mosaic')[: len(before)]
+    assert len(iterations(before)) in (6, 7)  # SIGTERM is heard after an iteration
+    assert train(variant('mosaic', few_images, tmp_path, resume=True)) == uninterrupted('mosaic')
 
 
-def test_a_checkpoint_appears_under_its_name_only_when_it_is_whole(tmp_path):
-    def interrupted(name: str) -> None:
-        (tmp_path / name).write_bytes(b'half')
-        raise KeyboardInterrupt
-
-    (tmp_path / 'a.pth').write_bytes(b'before')
-    with pytest.raises(KeyboardInterrupt):
-        save_whole(interrupted, str(tmp_path), 'a.pth')
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {'a.pth': b'before'}
-    save_whole(lambda name: (tmp_path / name).write_bytes(b'after'), str(tmp_path), 'a.pth')
-    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {'a.pth': b'after'}
+BY_EPOCH = dict(type='CheckpointHook', interval=1, by_epoch=True, _delete_=True)
 
 
-@pytest.mark.parametrize('damage', ['cut', 'flipped', 'empty', 'gone'])
-def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, damage, caplog):
-    for number in (1, 2, 3):
-        file = tmp_path / f'epoch_{number}.pth'
-        torch.save({'state_dict': {'weight': torch.arange(5000.0) * number}}, file)
-        os.utime(file, (number, number))
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 1
-    changed = {'cut': content[: len(content) // 2], 'flipped': content, 'empty': b''}
-    if damage == 'gone':
-        file.unlink()
-    else:
-        file.write_bytes(changed[damage])
-    (tmp_path / 'last_checkpoint').write_text(str(file))
-    with caplog.at_level(logging.WARNING, 'test'):
-        assert newest_whole(str(tmp_path), LOGGER) == str(tmp_path / 'epoch_2.pth')
-    assert 'epoch_3.pth' in caplog.text
-    assert 'is passed over' in caplog.text
+def test_checkpoints_by_epoch_make_up_for_the_validation(few_images, tmp_path):
+    options = dict(default_hooks__checkpoint=BY_EPOCH)
+    whole = train(variant('plain', few_images, tmp_path / 'whole', **options))
+    config = variant('plain', few_images, tmp_path / 'work', **options)
+    before = train(interrupted(config, 'exception', LAST, validating=True))
+    assert iterations(before) == before
+    assert train(variant('plain', few_images, tmp_path / 'work', resume=True, **options)) == whole
 
 
-def test_a_folder_without_checkpoints_has_none_to_resume(tmp_path):
-    assert newest_whole(str(tmp_path), LOGGER) is None
+def test_a_validation_that_a_checkpoint_knows_of_is_not_repeated(few_images, tmp_path):
+    options = dict(default_hooks__checkpoint=dict(BY_EPOCH, save_best='coco/bbox_mAP'))  # written again with a new best
+    whole = train(variant('plain', few_images, tmp_path / 'whole', **options))
+    train(interrupted(variant('plain', few_images, tmp_path / 'work', **options), 'exception', LAST + 1))
+    resumed = train(variant('plain', few_images, tmp_path / 'work', resume=True, **options))
+    validations = [[line for line in lines if 'validated' in line] for lines in (resumed, whole)]
+    assert validations[0] == validations[1]
 
 
-@pytest.fixture
-def trained(tmp_path, cfg) -> Path:
-    """A config whose training of eight epochs was run once."""
-    dump(cfg, tmp_path / 'cfg.py')
-    assert train.main([str(tmp_path / 'cfg.py'), '--no-validate']) == 0
-    return tmp_path / 'cfg.py'
+def test_a_run_that_ended_before_its_last_validation_only_validates(uninterrupted, few_images, tmp_path):
+    train(interrupted(variant('plain', few_images, tmp_path), 'exception', 3 * LAST, validating=True))
+    assert train(variant('plain', few_images, tmp_path, resume=True)) == uninterrupted('plain')
 
 
-def test_a_run_is_resumed_from_the_newest_whole_checkpoint_and_only_on_its_data(trained, tmp_path, caplog):
-    config = Config.fromfile(trained)
-    newest, content = Path(config.work_dir, 'epoch_8.pth'), Path(config.work_dir, 'epoch_8.pth').read_bytes()
-    options = ['--no-validate', '--resume', '--cfg-options', 'train_cfg.max_epochs=9']
-    newest.write_bytes(content[: len(content) // 2])
-    before = Path(config.work_dir, 'rank0.txt').read_text().count('\n')
-    assert train.main([str(trained), *options]) == 0  # from the beginning: there is no other
-    assert Path(config.work_dir, 'rank0.txt').read_text().count('\n') == before + 9 * 6
-    import deeplake
+def test_validation_intervals_that_change_do_so_after_resuming_too(few_images, tmp_path):
+    options = dict(train_cfg=dict(max_epochs=5, val_interval=3, dynamic_intervals=[(4, 1)]))
+    whole = train(variant('plain', few_images, tmp_path / 'whole', **options))
+    assert [line['validated'] for line in whole if 'validated' in line] == [3 * LAST, 4 * LAST, 5 * LAST]
+    for iteration in (LAST + 1, 4 * LAST):
+        work_dir = tmp_path / f'work{iteration}'
+        train(interrupted(variant('plain', few_images, work_dir, **options), 'exception', iteration))
+        assert train(variant('plain', few_images, work_dir, resume=True, **options)) == whole
 
-    path = config.train_dataloader.dataset.deeplake_path
-    dataset = deeplake.open(path)
-    dataset.delete(5)
-    dataset.commit('one row less')
-    moved = ['train_dataloader.dataset.deeplake_commit_id=""', 'train_cfg.max_epochs=10']
-    with pytest.raises(ConfigError, match=r'expected the data that it was trained on, .* 6 rows.*but got .* 5 rows'):
-        train.main([str(trained), '--no-validate', '--resume', '--cfg-options', *moved])
-    assert train.main([str(trained), '--no-validate', '--resume', '--resume-anyway', '--cfg-options', *moved]) == 0
+
+STAGES = [(1, False), (6, False), (LAST, False), (LAST, True)]
+LOOPS = ['mosaic', 'mosaic, workers', 'iterations, mosaic', 'iterations, mosaic, workers']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('how', ['exception', 'SIGTERM', 'SIGKILL'])
+@pytest.mark.parametrize(('iteration', 'validating'), STAGES)
+@pytest.mark.parametrize('name', LOOPS)
+def test_every_kind_of_interruption_at_every_stage(
+    uninterrupted, few_images, tmp_path, name, iteration, validating, how
+):
+    whole = uninterrupted(name)
+    before = interrupt(interrupted(variant(name, few_images, tmp_path), how, iteration, validating=validating), how)
+    assert before == whole[: len(before)]
+    again = interrupted(variant(name, few_images, tmp_path, resume=True), 'SIGKILL', 9)
+    interrupt(again, 'SIGKILL')
+    lines = train(variant(name, few_images, tmp_path, resume=True))
+    assert lines == whole
+    assert [line['iter'] for line in iterations(lines)] == list(range(len(iterations(whole))))
+
+
+@pytest.mark.slow
+def test_a_run_may_be_interrupted_after_every_iteration(uninterrupted, few_images, tmp_path):
+    name = 'mosaic, workers'
+    for iteration in itertools.count(1):
+        lines = train(interrupted(variant(name, few_images, tmp_path, resume=iteration > 1), 'exception', iteration))
+        if len(iterations(lines)) < iteration:
+            break
+    assert lines == uninterrupted(name)

@@ -202,15 +202,16 @@ def test_pure_python_configs_are_prepared(tmp_path, path):
 def test_credentials_in_variables_of_a_config_are_hidden_too(tmp_path, path):
     text = f"""
 creds = dict(aws_secret_access_key='TOPSECRETVALUE')
+lab = dict(aws_secret_access_key='LINKSECRETVALUE')
 token = 'TOKENVALUE'
 train_dataset = dict(type='DeepLakeDataset', deeplake_path={path!r},
-                     deeplake_credentials=dict(token=token, creds=creds))
+                     deeplake_credentials=dict(token=token, creds=creds, links=dict(lab=lab)))
 train_dataloader = dict(dataset=train_dataset)
 """
     config = _config(tmp_path, text)
     prepare(config, ('train',))
     config.dump(tmp_path / 'dumped.py')
-    for secret in ('TOPSECRETVALUE', 'TOKENVALUE'):
+    for secret in ('TOPSECRETVALUE', 'LINKSECRETVALUE', 'TOKENVALUE'):
         assert secret not in (tmp_path / 'dumped.py').read_text()
         assert secret not in config.pretty_text
     assert config.train_dataset.deeplake_credentials.startswith('vault:')

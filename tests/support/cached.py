@@ -18,7 +18,7 @@ from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.source.columns import map_columns
 from deeplake_mmdet.source.handle import SourceHandle
 
-DERIVED = ('usable', 'asked_for', 'class_counts', 'digest')
+DERIVED = ('usable', 'asked_for', 'nonempty', 'class_counts', 'digest')
 
 
 def read(
