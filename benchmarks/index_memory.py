@@ -67,12 +67,17 @@ def arrays_of(index: Any) -> Iterator[np.ndarray]:
     yield from (value for value in vars(index).values() if isinstance(value, np.ndarray))
 
 
+def read_arrays(index: Any) -> None:
+    """Read every number of the annotations."""
+    for array in arrays_of(index):
+        array.max()
+
+
 def read_all(worker: int = 0) -> None:
-    """In a worker: read every number of the annotations."""
+    """The same in a worker."""
     from torch.utils.data import get_worker_info
 
-    for array in arrays_of(get_worker_info().dataset.index):
-        array.max()
+    read_arrays(get_worker_info().dataset.index)
 
 
 def as_they_are(samples: list[Any]) -> list[Any]:
@@ -95,7 +100,9 @@ def rank(path: str, workers: int, method: str) -> None:
     dataset.metainfo  # noqa: B018  (the digest, which every checkpoint gets)
     print(json.dumps({'seconds': time.perf_counter() - begin, 'ready': time.monotonic()}), flush=True)
     sys.stdin.readline()
-    size = sum(array.nbytes for array in arrays_of(dataset.index) if array.max() is not None)
+    read_arrays(dataset.index)
+    # Row numbers may be the ids of the images as well.
+    size = sum({array.ctypes.data: array.nbytes for array in arrays_of(dataset.index)}.values())
     options = dict(multiprocessing_context=method, persistent_workers=True, prefetch_factor=1) if workers else {}
     loader = DataLoader(dataset, 1, num_workers=workers, collate_fn=as_they_are, worker_init_fn=read_all, **options)
     batches = iter(loader) if workers else iter(())
