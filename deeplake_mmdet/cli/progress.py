@@ -23,26 +23,34 @@ class ProgressLine:
     def __init__(self, what: str = 'images') -> None:
         self._what = what
         self._live = sys.stderr.isatty()
-        self._begun: tuple[float, int] | None = None  # when, and at which count
+        self._begun: tuple[float, int] | None = None  # when the first of this run was done, and the count then
+        self._first: int | None = None
         self._shown_at = time.monotonic()
         self._width = 0
 
     def __call__(self, done: int, total: int) -> None:
         now = time.monotonic()
-        if self._begun is None:
-            self._begun = now, done
-            if done:
-                self._line(f'resuming at {self._what[:-1]} {done + 1} of {total}' if done < total else 'finishing')
+        if self._first is None:
+            self._first = done
+            self._say_first(done, total)
             return
-        waited = now - self._shown_at
-        if waited > (_TERMINAL_S if self._live else _LOG_S) or (self._live and done == total):
+        self._begun = self._begun or (now, done)
+        if now - self._shown_at > (_TERMINAL_S if self._live else _LOG_S) or (self._live and done == total):
             self._shown_at = now
-            text = f'{done}/{total} {self._what}{self._speed(now, done, total)}'
-            if self._live:
-                print('\r' + text.ljust(self._width), end='', file=sys.stderr, flush=True)
-                self._width = len(text)
-            else:
-                self._line(text)
+            self._show(f'{done}/{total} {self._what}{self._speed(now, done, total)}')
+
+    def _say_first(self, done: int, total: int) -> None:
+        if done:
+            self._line(f'resuming at {self._what[:-1]} {done + 1} of {total}' if done < total else 'finishing')
+        elif self._live:
+            self._show(f'{done}/{total} {self._what}')
+
+    def _show(self, text: str) -> None:
+        if not self._live:
+            self._line(text)
+            return
+        print('\r' + text.ljust(self._width), end='', file=sys.stderr, flush=True)
+        self._width = len(text)
 
     def _speed(self, now: float, done: int, total: int) -> str:
         begun, first = self._begun or (now, done)

@@ -10,7 +10,7 @@ from typing import Any
 
 from deeplake_mmdet.convert.coco_source import CocoSource
 from deeplake_mmdet.convert.report import ConversionReport
-from deeplake_mmdet.convert.run import run_import
+from deeplake_mmdet.convert.run import check_destination, run_import
 
 Progress = Callable[[int, int], None]
 
@@ -49,5 +49,6 @@ def convert_coco(
         ConversionError: When a file is malformed or missing, or ``dst`` may not be written.
     """
     local = [ann_file] if '://' in str(images) else [ann_file, images]
+    check_destination(dst, sources=local, **options)
     with CocoSource(ann_file, images, split_of(ann_file) if split is None else split) as source:
         return run_import(source, dst, sources=local, progress=progress, **options)

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from deeplake_mmdet.convert.checkpoint import Checkpoint
 from deeplake_mmdet.convert.destination import Destination
 from deeplake_mmdet.convert.storage import Room, patiently, storing
@@ -24,7 +26,7 @@ def finish_import(
     destination: Destination,
     url: str,
     rows: Any,
-    found: Checkpoint | None,
+    noted: Checkpoint,
     message: str,
     views: Mapping[str, View],
     metadata: Mapping[str, Any],
@@ -35,7 +37,7 @@ def finish_import(
         destination: Its place.
         url: Where it is now.
         rows: The Deep Lake dataset of the branch.
-        found: The checkpoint where this run went on; None where it began.
+        noted: The last checkpoint.
         message: Of the commit.
         views: By name, checked.
         metadata: Of the dataset, which has no versions; it replaces what is there under the same keys.
@@ -45,11 +47,13 @@ def finish_import(
 
     Raises:
         ImportStoppedError: The storage failed, or is full; another run does what is not done yet.
+        ConversionError: Others added rows or views meanwhile that do not go together with these.
     """
     Room(destination).take(0)
     with storing(destination):
         main = destination.open(url, writable=True)  # with what others may have added
-        if not (found and is_merged(main, rows, found)):
+        if not is_merged(main, rows, noted):
+            _check_meanwhile(destination, main, rows, noted.base, views)
             main.merge(UNFINISHED, message=message)
         for key, value in metadata.items():
             main.metadata[key] = value
@@ -63,6 +67,21 @@ def finish_import(
         counts = {name: len(main.tags[name].open()) for name in views}
         patiently(main.branches[UNFINISHED].delete)
     return counts
+
+
+def _check_meanwhile(destination: Destination, main: Any, rows: Any, base: int, views: Mapping[str, View]) -> None:
+    """Refuses to merge beside what others did since the import began."""
+    taken = next((name for name in views if name in main.tags.names()), None)
+    if taken is not None:
+        destination.refuse('views of other names', f'{taken!r} is there since', 'Give this import up with --restart')
+    if 0 < base < len(main):
+        twice = np.intersect1d(main['img_id'][base:], rows['img_id'][base:])
+        if len(twice):
+            destination.refuse(
+                'ids of images that are not there yet',
+                f'{twice[0]} is there since',
+                'Give this import up with --restart',
+            )
 
 
 def _save_views(main: Any, views: Mapping[str, View]) -> None:
@@ -88,7 +107,7 @@ def is_merged(main: Any, branch: Any, found: Checkpoint) -> bool:
         return False
     if not found.base:
         return len(main) > 0
-    return bool((main['img_id'][:] == branch['img_id'][len(branch) - 1]).any())
+    return bool(np.isin(branch['img_id'][found.base :], main['img_id'][:]).all())
 
 
 def check_views(rows: Any, views: Mapping[str, View], missing: int) -> None:

@@ -76,7 +76,7 @@ def plan_import(
         first=writer.checkpoint.done,
         tolerant=options.on_error == 'skip',
     )
-    if base and not options.link:
+    if base and not options.link and not writer.is_resumed:
         base.check_pixels(scan.dtype)
     columns = columns or _columns(source, scan, options)
     metadata = base.merged(source.metadata) if base else source.metadata

@@ -81,7 +81,9 @@ class ImportRows:
         return self._counted(row, entry.file_name, size_hw)
 
     def _counted(self, row: dict[str, Any], name: str, size_hw: tuple[int, int]) -> dict[str, Any]:
-        ltwh = to_xywh(row['boxes'], self._box_format, np.broadcast_to(size_hw, (len(row['boxes']), 2)))
+        ltwh = row['boxes']
+        if self._box_format != BoxFormat():
+            ltwh = to_xywh(ltwh, self._box_format, np.tile(size_hw, (len(ltwh), 1)))
         ids = row.get('ann_ids')
         if self._options.zero_area == 'drop':
             empty = (ltwh[:, 2:] == 0).any(1) & (ltwh[:, 2:] >= 0).all(1)

@@ -36,9 +36,12 @@ class RemotePlace:
             yield from (item.path for item in batch)
 
     def first_key(self) -> str | None:
-        """Something that lies below the prefix; None for nothing, or where the storage does not tell."""
+        """Something that lies below the prefix; None for nothing, or where the storage does not tell.
+
+        A log alone is nothing: it is what a process leaves that is killed while it makes a dataset.
+        """
         with suppress(Exception):  # Deep Lake's cloud lists no files, and lets nobody put any there
-            return next(self._keys(), None)
+            return next((key for key in self._keys() if not key.startswith('_deeplake_log/')), None)
         return None
 
     def remove_dataset(self) -> None:

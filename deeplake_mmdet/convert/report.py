@@ -42,7 +42,6 @@ class ConversionReport:
         oddities: For each kind of oddity, the file name of each occurrence.
         examples: For some kinds, the first occurrences in words: file name, class, annotation.
         image_sizes: How many images there are of each width and height in pixels.
-        box_sizes: How many boxes are 'small', 'medium' and 'large' by COCO's measure.
         resumed_at: How many images an earlier run had done; None when this run began.
         strict: Whether an oddity is an error.
     """
@@ -56,10 +55,10 @@ class ConversionReport:
     oddities: dict[str, list[str]] = field(default_factory=dict)
     examples: dict[str, list[str]] = field(default_factory=dict)
     image_sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
-    box_sizes: Counter[str] = field(default_factory=Counter)
     resumed_at: int | None = None
     strict: bool = False
-    _sides: array = field(default_factory=lambda: array('f'), repr=False)
+    _areas: array = field(default_factory=lambda: array('d'), repr=False)
+    _box_areas: array = field(default_factory=lambda: array('d'), repr=False)
 
     def __post_init__(self) -> None:
         self.boxes.update(dict.fromkeys(self.class_names, 0))
@@ -93,6 +92,8 @@ class ConversionReport:
             labels: Positions in ``class_names``, int, (N,).
             ids: Of the annotations, int, (N,); None where they have none.
         """
+        if not odd.any():
+            return
         places = np.flatnonzero(odd)
         what = ('annotation', ids) if ids is not None else ('object', np.arange(1, len(odd) + 1))
         named = (f'{self.class_names[labels[place]]}, {what[0]} {what[1][place]}' for place in places.tolist())
@@ -126,23 +127,27 @@ class ConversionReport:
         self.boxes.update(self.class_names[label] for label in labels.tolist())
         corner, size = ltwh[:, :2], ltwh[:, 2:]
         product = size.prod(1)
-        self._count_sizes(product if areas is None else areas, product)
-        negative = (size < 0).any(1)
-        limit = np.array([size_hw[1], size_hw[0]]) + 1  # a pixel of slack: both conventions of the last pixel are met
+        self._box_areas.extend(product.tolist())
+        self._areas.extend((product if areas is None else areas).tolist())
+        if size.min() <= 0:
+            negative = (size < 0).any(1)
+            self.note_boxes(NEGATIVE, file_name, negative, labels, ids)
+            self.note_boxes(ZERO_AREA, file_name, (product == 0) & ~negative, labels, ids)
+        limit = (size_hw[1] + 1, size_hw[0] + 1)  # a pixel of slack: both conventions of the last pixel are met
         outside = ((corner < -1) | (corner + size > limit)).any(1)
-        for kind, odd in ((NEGATIVE, negative), (ZERO_AREA, (product == 0) & ~negative), (OUTSIDE, outside)):
-            if odd.any():
-                self.note_boxes(kind, file_name, odd, labels, ids)
+        self.note_boxes(OUTSIDE, file_name, outside, labels, ids)
 
-    def _count_sizes(self, areas: np.ndarray, product: np.ndarray) -> None:
+    @property
+    def box_sizes(self) -> dict[str, int]:
+        """How many boxes are 'small', 'medium' and 'large' by the area of their objects, as COCO counts them."""
+        areas = np.array(self._areas)
         small, large = int((areas < SMALL).sum()), int((areas > LARGE).sum())
-        self.box_sizes.update(small=small, medium=len(areas) - small - large, large=large)
-        self._sides.extend(np.sqrt(np.abs(product)).tolist())
+        return {'small': small, 'medium': len(areas) - small - large, 'large': large}
 
     @property
     def sides(self) -> np.ndarray:
-        """The square root of the area of each box, in pixels, float32."""
-        return np.array(self._sides, dtype=np.float32)
+        """The square root of the area of each box, in pixels, float64."""
+        return np.sqrt(np.abs(np.array(self._box_areas)))
 
     def table(self) -> str:
         """The summary as lines of text."""

@@ -57,13 +57,7 @@ def run_import(
             import, unless another run can go on with it (`ImportStoppedError`): then the message says so.
     """
     chosen = ImportOptions.of(options)
-    destination = Destination(
-        dst,
-        overwrite=chosen.overwrite,
-        append=chosen.append,
-        sources=sources,
-        credentials=chosen.credentials,
-    )
+    destination = _destination(dst, sources, chosen)
     report = ConversionReport(os.fspath(dst), source.class_names, strict=chosen.strict)
     fingerprint = fingerprint_of(source, chosen)
     writer = DatasetWriter(destination, fingerprint=fingerprint, total=len(source), restart=chosen.restart)
@@ -76,6 +70,28 @@ def run_import(
             error.args = (f'{error} {kept}'.strip(),)
         raise
     return report
+
+
+def check_destination(dst: str | os.PathLike, *, sources: Sequence[str | Path] = (), **options: Any) -> None:
+    """Refuses at once what `run_import` would refuse when all annotations are read.
+
+    Args:
+        dst, sources, **options: As of `run_import`.
+
+    Raises:
+        ConversionError: ``dst`` may not be written, or options make no sense.
+    """
+    _destination(dst, sources, ImportOptions.of(options))
+
+
+def _destination(dst: str | os.PathLike, sources: Sequence[str | Path], options: ImportOptions) -> Destination:
+    return Destination(
+        dst,
+        overwrite=options.overwrite,
+        append=options.append,
+        sources=sources,
+        credentials=options.credentials,
+    )
 
 
 def fingerprint_of(source: ImportSource, options: ImportOptions) -> str:

@@ -189,10 +189,12 @@ class UnfinishedImport:
                 'The disk is full, over a quota, or broken: choose another one.'
             )
 
-    def finish(self, message: str, views: Mapping[str, View], metadata: Mapping[str, Any]) -> dict[str, int]:
+    def finish(
+        self, noted: Checkpoint, message: str, views: Mapping[str, View], metadata: Mapping[str, Any]
+    ) -> dict[str, int]:
         """Makes the main branch show all rows, and gives the place back; see `finish_import`."""
         rows, self.rows, self._main = self.rows, None, None
-        counts = finish_import(self._destination, self._url, rows, self.found, message, views, metadata)
+        counts = finish_import(self._destination, self._url, rows, noted, message, views, metadata)
         self._destination.release()
         return counts
 

@@ -18,7 +18,7 @@ import numpy as np
 from deeplake_mmdet.convert.images import safe_path
 from deeplake_mmdet.convert.import_source import ImageEntry, ImportSource
 from deeplake_mmdet.convert.report import FRACTIONAL, ConversionReport
-from deeplake_mmdet.convert.run import run_import
+from deeplake_mmdet.convert.run import check_destination, run_import
 from deeplake_mmdet.convert.schema import Column, source_metadata, voc_columns
 from deeplake_mmdet.convert.views import check_split_name, home_splits, member_views
 from deeplake_mmdet.convert.voc_file import IMAGES, XML, class_labels, find_image, read_splits, read_voc
@@ -49,6 +49,7 @@ def convert_voc(
     Raises:
         ConversionError: When a file is malformed or missing, or ``dst`` may not be written.
     """
+    check_destination(dst, sources=(root,), **options)
     return run_import(VocSource(Path(root), splits, classes), dst, sources=(root,), progress=progress, **options)
 
 

@@ -172,6 +172,8 @@ def _corners(path: Path, item: ElementTree.Element) -> list[float]:
         numbers = [math.nan]
     if not all(map(math.isfinite, numbers)):
         fail(path, 'a bndbox of 4 finite numbers in every object', texts, 'Correct or remove the object')
+    if numbers[0] > numbers[2] or numbers[1] > numbers[3]:
+        fail(path, 'xmin and ymin to be the smaller ones in every bndbox', texts, 'Correct or remove the object')
     return numbers
 
 

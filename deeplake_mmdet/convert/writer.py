@@ -197,7 +197,7 @@ class DatasetWriter:
             with storing(self._destination):
                 check_views(self._branch.rows, views, missing)
             self.commit(self.checkpoint.total, events, complete=True)
-        counts = self._branch.finish(message, views, self.metadata)
+        counts = self._branch.finish(self.checkpoint, message, views, self.metadata)
         self._finished = True
         return counts
 

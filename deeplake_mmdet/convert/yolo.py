@@ -20,7 +20,7 @@ from deeplake_mmdet.convert.coco_fields import dump_json
 from deeplake_mmdet.convert.images import safe_path
 from deeplake_mmdet.convert.import_source import ImageEntry, ImportSource
 from deeplake_mmdet.convert.report import ConversionReport
-from deeplake_mmdet.convert.run import run_import
+from deeplake_mmdet.convert.run import check_destination, run_import
 from deeplake_mmdet.convert.schema import Column, json_list, source_metadata
 from deeplake_mmdet.convert.views import check_split_name, home_splits, member_views
 from deeplake_mmdet.convert.yolo_file import fail, read_yolo
@@ -56,6 +56,7 @@ def convert_yolo(
     Raises:
         ConversionError: When a file is malformed or missing, or ``dst`` may not be written.
     """
+    check_destination(dst, sources=(data_yaml,), **options)
     source = YoloSource(data_yaml, splits, None if root is None else os.fspath(root))
     return run_import(source, dst, sources=(data_yaml, source.root), progress=progress, **options)
 

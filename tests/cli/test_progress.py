@@ -27,31 +27,36 @@ def run(line, clock, steps, total):
 
 def test_a_terminal_sees_one_line_with_rate_and_time_left(capsys, monkeypatch, clock):
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
-    run(ProgressLine(), clock, [(0, 0), (1, 50), (1.01, 51), (2, 100), (4, 200)], 200)
+    run(ProgressLine(), clock, [(-9, 0), (0, 1), (1, 51), (1.01, 52), (2, 101), (4, 201)], 201)
     shown = [text.rstrip() for text in capsys.readouterr().err.split('\r')[1:]]
-    assert shown == ['50/200 images, 50/s, 3 s left', '100/200 images, 50/s, 2 s left', '200/200 images, 50/s']
+    assert shown == [
+        '0/201 images',
+        '51/201 images, 50/s, 3 s left',
+        '101/201 images, 50/s, 2 s left',
+        '201/201 images, 50/s',
+    ]
 
 
 def test_a_shorter_text_covers_the_longer_one_before(capsys, monkeypatch, clock):
     monkeypatch.setattr(sys.stderr, 'isatty', lambda: True)
-    run(ProgressLine(), clock, [(0, 0), (1, 1), (2, 5000)], 5000)
+    run(ProgressLine(), clock, [(0, 0), (1, 1), (2, 2), (3, 5000)], 5000)
     texts = capsys.readouterr().err.rstrip('\n').split('\r')[1:]
-    assert len(texts[1]) >= len(texts[0].rstrip())
+    assert len(texts[3]) >= len(texts[2].rstrip()) > len(texts[3].rstrip())
 
 
 def test_a_log_gets_a_line_every_half_minute(capsys, clock):
-    run(ProgressLine('rows'), clock, [(0, 0), (10, 10), (31, 31), (40, 40), (62, 62), (70, 100)], 100)
+    run(ProgressLine('rows'), clock, [(0, 0), (0, 1), (10, 11), (31, 32), (40, 41), (62, 63), (70, 100)], 100)
     assert capsys.readouterr().err.splitlines() == [
-        '31/100 rows, 1/s, 1 min 09 s left',
-        '62/100 rows, 1/s, 38 s left',
+        '32/100 rows, 1/s, 1 min 08 s left',
+        '63/100 rows, 1/s, 37 s left',
     ]
 
 
 def test_what_was_done_before_is_said_and_does_not_count_as_speed(capsys, clock):
-    run(ProgressLine(), clock, [(0, 900), (31, 931)], 1000)
+    run(ProgressLine(), clock, [(-50, 900), (0, 901), (31, 932)], 1000)
     assert capsys.readouterr().err.splitlines() == [
         'resuming at image 901 of 1000',
-        '931/1000 images, 1/s, 1 min 09 s left',
+        '932/1000 images, 1/s, 1 min 08 s left',
     ]
 
 

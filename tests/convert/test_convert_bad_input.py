@@ -235,6 +235,11 @@ TREES = {
         '<xmax>2</xmax><ymax>3</ymax></bndbox></object></a>',
         r"4 finite numbers .*'xmin': 'nan'",
     ),
+    'a box of negative size': (
+        'Annotations/a.xml',
+        '<a><object><name>x</name><bndbox><xmin>9</xmin><ymin>1</ymin><xmax>2</xmax><ymax>3</ymax></bndbox></object></a>',
+        r"xmin and ymin to be the smaller ones .*a\.xml.*'xmin': '9'",
+    ),
     'an object without name': (
         'Annotations/a.xml',
         '<a><object><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>2</xmax><ymax>2</ymax></bndbox></object></a>',

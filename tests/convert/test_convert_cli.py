@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from mmengine.config import Config
 
 from deeplake_mmdet.cli import convert
 from deeplake_mmdet.cli.main import main
+from deeplake_mmdet.convert.options import ImportOptions
 from deeplake_mmdet.convert.report import ConversionReport
 from deeplake_mmdet.engine.prepare import prepare
+from tests.convert.convert_files import write_image
 
 ROOT = Path(__file__).parents[2]
 
@@ -94,3 +97,60 @@ def test_the_script_of_the_same_name_is_the_same_command(coco, tmp_path):
     env = {'PYTHONPATH': str(ROOT)}
     result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert result.returncode == 0 and "view 'train'" in result.stdout, result.stderr
+
+
+def test_every_option_of_an_import_reaches_it(tmp_path, monkeypatch):
+    (tmp_path / 'creds.json').write_text('{"token": "t"}')
+    given = {}
+
+    def record(*arguments, **options):
+        given.update(options)
+        return ConversionReport('p', [])
+
+    monkeypatch.setattr('deeplake_mmdet.convert.coco.convert_coco', record)
+    flags = '--append --restart --strict --on-error skip --zero-area drop --sizes measured --link --link-creds mine'
+    command = ['coco', 'a.json', 'out', '--images', 'dir', '--workers', '3', '--creds', str(tmp_path / 'creds.json')]
+    assert main(['convert', *command, *flags.split()]) == 0
+    assert given.pop('progress') is not None and given.pop('split') is None and given.pop('images') == 'dir'
+    options = ImportOptions.of(given)
+    assert options == ImportOptions(
+        append=True,
+        restart=True,
+        strict=True,
+        on_error='skip',
+        zero_area='drop',
+        sizes='measured',
+        link=True,
+        link_creds='mine',
+        workers=3,
+        credentials={'token': 't'},
+    )
+    assert given.keys() == {field.name for field in fields(ImportOptions)} - {'checkpoint_s'}
+
+
+def test_yolo_is_a_format_too(tmp_path, rows, capsys):
+    write_image(tmp_path / 'images/val/a.jpg', 40, 80)
+    (tmp_path / 'data.yaml').write_text('val: images/val\ntrain: images/train\nnames: [cell]\n')
+    command = ['convert', 'yolo', str(tmp_path / 'data.yaml'), str(tmp_path / 'out'), '--split', 'val']
+    assert main(command) == 0
+    assert [row['file_name'] for row in rows(tmp_path / 'out', 'val')] == ['images/val/a.jpg']
+    assert "deeplake_view_id='val'" in capsys.readouterr().out
+
+
+def test_an_interruption_says_what_is_kept_and_how_to_go_on(coco, tmp_path, capsys, monkeypatch):
+    def interrupt(*arguments, **options):
+        raise KeyboardInterrupt('3 of 5 images are kept: run the same command again to go on.')
+
+    monkeypatch.setattr('deeplake_mmdet.convert.coco.convert_coco', interrupt)
+    assert main(['convert', 'coco', 'a.json', 'out', '--images', 'dir']) == 130
+    said = capsys.readouterr().err
+    assert said == 'interrupted. 3 of 5 images are kept: run the same command again to go on.\n'
+
+
+def test_a_second_split_is_added_by_a_second_command(voc, rows, tmp_path, capsys):
+    command = ['convert', 'voc', str(voc), str(tmp_path / 'out'), '--classes', 'ant,cat,dog', '--split']
+    assert main([*command, 'train']) == 0
+    assert main([*command, 'test']) == 1
+    assert '--overwrite' in (said := capsys.readouterr().err) and '--append' in said
+    assert main([*command, 'test', '--append']) == 0
+    assert [row['file_name'][11] for row in rows(tmp_path / 'out')] == ['d', 'a', 'e', 'b']

@@ -14,7 +14,7 @@ import deeplake
 import numpy as np
 import pytest
 
-from deeplake_mmdet.convert import DatasetWriter, convert_coco, convert_voc, make_demo, storage, writer
+from deeplake_mmdet.convert import DatasetWriter, convert_coco, convert_voc, convert_yolo, make_demo, storage, writer
 from deeplake_mmdet.convert.clock import Clock
 from deeplake_mmdet.convert.destination import Destination
 from deeplake_mmdet.convert.lock import ImportLock
@@ -239,6 +239,24 @@ def test_a_large_view_that_a_user_saves_later_costs_no_row(coco, tmp_path):
     deeplake.open(str(tmp_path / 'out')).query('select * where img_id > 0').tag('mine', ' ' * 100_000)
     assert len(contents(str(tmp_path / 'out'))['rows']) == 5
     assert set(contents(str(tmp_path / 'out'))['views']) >= {'train', 'mine'}
+
+
+def test_a_destination_is_refused_before_annotations_are_read(coco, voc, tmp_path):
+    make_demo(tmp_path / 'd', train=1, val=1)
+    (tmp_path / 'broken.json').write_text('{')
+    (tmp_path / 'data.yaml').write_text(':')
+    (voc / 'Annotations/a.xml').write_text('<')
+    for convert in (
+        lambda **options: convert_coco(tmp_path / 'broken.json', tmp_path / 'd', images=tmp_path / 'images', **options),
+        lambda **options: convert_voc(voc, tmp_path / 'd', **options),
+        lambda **options: convert_yolo(tmp_path / 'data.yaml', tmp_path / 'd', **options),
+    ):
+        with pytest.raises(ConversionError, match='a dataset is there'):
+            convert()
+        with pytest.raises(ConversionError, match='is no option of an import'):
+            convert(no_option=1)
+        with pytest.raises(ConversionError, match=r'^(?!.*a dataset is there)'):
+            convert(overwrite=True)
 
 
 def test_the_user_is_told_which_file_stands_in_the_way(tmp_path):

@@ -217,6 +217,26 @@ def test_a_row_that_others_commit_meanwhile_is_kept(coco, first):
     assert len(found['views']['val']) == 5
 
 
+@pytest.mark.parametrize(
+    ('ids', 'view', 'message'),
+    [([10**6 + 42], None, r'got .*: 1000042 is there since.*--restart'), ([], 'val', r"got .*: 'val' is there since")],
+)
+def test_what_others_commit_meanwhile_must_not_collide(ids, view, message, coco, first):
+    def commit(done, total):
+        if done == 4:
+            dataset = deeplake.open(str(first))
+            for img_id in ids:
+                row = {column.name: [dataset[column.name][0]] for column in dataset.schema.columns}
+                dataset.append(row | {'images': [dataset['images'].get_bytes(0)], 'img_id': np.array([img_id])})
+                dataset.commit('theirs')
+            if view:
+                dataset.query('select * limit 1').tag(view)
+
+    with pytest.raises(ConversionError, match=message):
+        add(coco, first, progress=commit)
+    assert len(contents(str(first))['rows']) == 5 + len(ids)
+
+
 def test_small_images_of_another_folder_are_added_too(coco, first, tmp_path):
     path, _, document = coco(moved)
     for image in document['images']:

@@ -25,12 +25,15 @@ def log_of(work_dir):
     return ''.join(file.read_text() for file in work_dir.glob('*/*.log'))
 
 
-@pytest.mark.parametrize('workers', [0, 2])
-def test_nothing_is_read_of_what_is_skipped(few_images, tmp_path, monkeypatch, workers):
+@pytest.mark.parametrize(('name', 'workers'), [('plain', 0), ('plain', 2), ('iterations', 2)])
+def test_nothing_is_read_of_what_is_skipped(few_images, tmp_path, monkeypatch, name, workers):
     options = dict(
-        train_cfg=dict(by_epoch=True, max_epochs=1),
         train_dataloader__num_workers=workers,
         train_dataloader__persistent_workers=workers > 0,
+        train_cfg={
+            'plain': dict(by_epoch=True, max_epochs=1),
+            'iterations': dict(type='IterBasedTrainLoop', max_iters=LAST, _delete_=True),
+        }[name],
         val_dataloader=None,
         val_cfg=None,
         val_evaluator=None,
@@ -44,11 +47,11 @@ def test_nothing_is_read_of_what_is_skipped(few_images, tmp_path, monkeypatch, w
         return encoded(self, rows)
 
     monkeypatch.setattr(ImageReader, 'encoded', counted)
-    whole = train(variant('plain', few_images, tmp_path / 'whole', **options))
+    whole = train(variant(name, few_images, tmp_path / 'whole', **options))
     assert sorted(map(int, read.read_text().split())) == list(range(COUNT))
-    train(interrupted(variant('plain', few_images, tmp_path / 'work', **options), 'exception', 2))
+    train(interrupted(variant(name, few_images, tmp_path / 'work', **options), 'exception', 2))
     read.unlink()
-    train(variant('plain', few_images, tmp_path / 'work', resume=True, **options))
+    train(variant(name, few_images, tmp_path / 'work', resume=True, **options))
     left = itertools.chain(*(line['ids'] for line in whole[2:]))
     assert sorted(map(int, read.read_text().split())) == sorted(left)
 

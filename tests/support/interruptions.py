@@ -15,7 +15,7 @@ LAST = 4  # iterations of an epoch
 
 _WORKERS = dict(train_dataloader__num_workers=2, train_dataloader__persistent_workers=True)
 _ITERATIONS = dict(
-    train_cfg=dict(type='IterBasedTrainLoop', max_iters=11, val_interval=LAST, _delete_=True), param_scheduler=None
+    train_cfg=dict(type='IterBasedTrainLoop', max_iters=11, val_interval=2, _delete_=True), param_scheduler=None
 )
 VARIANTS: dict[str, dict[str, Any]] = {
     'plain': {},
