@@ -30,10 +30,15 @@ TAKEN = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 
 
 @pytest.fixture(autouse=True)
-def no_launcher(monkeypatch):
-    for name in list(os.environ):
+def no_launcher():
+    """No launcher is around, and none is left behind: what joins writes into the environment."""
+    before = dict(os.environ)
+    for name in before:
         if name in TAKEN or name.startswith(('SLURM_', 'OMPI_')):
-            monkeypatch.delenv(name)
+            del os.environ[name]
+    yield
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def free_port() -> int:
@@ -96,8 +101,6 @@ def test_slurm_without_its_commands_asks_for_the_address(monkeypatch, tmp_path):
     monkeypatch.setenv('PATH', str(tmp_path))
     with pytest.raises(ConfigError, match=r'expected scontrol to list the machines.*MASTER_ADDR'):
         join(dict(launcher='slurm'))
-    for name in TAKEN:
-        monkeypatch.delenv(name, raising=False)
 
 
 def test_a_port_in_use_is_said_with_what_chooses_another():
