@@ -84,7 +84,7 @@ def test_the_splits_take_the_place_of_the_bases_datasets(path):
     assert config.train_dataloader.dataset.deeplake_path == config.val_dataloader.dataset.deeplake_path == path
     assert config.train_dataloader.dataset.pipeline == stock.train_dataloader.dataset.pipeline
     assert config.train_dataloader.batch_size == stock.train_dataloader.batch_size
-    assert config.train_dataloader.sampler == stock.train_dataloader.sampler
+    assert {**config.train_dataloader.sampler, 'type': 'DefaultSampler'} == stock.train_dataloader.sampler
 
 
 @documents('data.test')

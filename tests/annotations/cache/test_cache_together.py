@@ -9,6 +9,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,7 +146,7 @@ def test_a_lock_is_not_taken_on_a_file_that_was_removed_meanwhile(tmp_path, monk
     second.release()
 
 
-def private_and_all(index: Any) -> tuple[int, int]:
+def private_and_all(index: Any, file_of_it: Path) -> tuple[int, int]:
     """Bytes of a process's own and in all, of the pages of the cached index, every one of which is read before."""
     for value in vars(index).values():
         if isinstance(value, np.ndarray):
@@ -155,15 +156,15 @@ def private_and_all(index: Any) -> tuple[int, int]:
         for line in file:
             name = line.partition(':')[0]
             if line[0] in '0123456789abcdef':
-                counts = line.endswith(f'{the_file()}\n')
+                counts = line.endswith(f'{file_of_it}\n')
             elif counts and name in found:
                 found[name] += int(line.split()[1]) * 1024
     return found['Private_Clean'] + found['Private_Dirty'], found['Rss']
 
 
-def report_pages(connection: Any, index: Any, rows: Any) -> None:
+def report_pages(connection: Any, index: Any, rows: Any, file_of_it: Path) -> None:
     """In a child: what it holds of an index that it was given."""
-    connection.send((index.digest, private_and_all(index), index.rows is rows, type(index.boxes).__name__))
+    connection.send((index.digest, private_and_all(index, file_of_it), index.rows is rows, type(index.boxes).__name__))
     connection.recv()
 
 
@@ -174,16 +175,17 @@ def test_processes_share_the_pages_of_one_file(tmp_path, method):
     index, _ = read(path)
     size = the_file().stat().st_size
     assert size > MIB
-    assert private_and_all(index)[1] >= size - 4096
+    assert private_and_all(index, the_file())[1] >= size - 4096
     ours, theirs = multiprocessing.Pipe()
-    child = multiprocessing.get_context(method).Process(target=report_pages, args=(theirs, index, index.rows))
+    given = (theirs, index, index.rows, the_file())
+    child = multiprocessing.get_context(method).Process(target=report_pages, args=given)
     child.start()
     try:
         assert ours.poll(200)
         digest, (private, everything), is_one, kind = ours.recv()
         assert digest == index.digest
         assert everything >= size - 4096
-        assert private == private_and_all(index)[0] == 0
+        assert private == private_and_all(index, the_file())[0] == 0
         assert is_one
         assert kind == 'MappedArray'
     finally:
