@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,6 @@ from deeplake_mmdet.cli.source_arguments import add_creds, read_creds
 if TYPE_CHECKING:
     from deeplake_mmdet.convert.format3 import CopyReport
     from deeplake_mmdet.convert.report import ConversionReport
-
-INTERRUPTED = 130  # the exit code of a shell's command that Ctrl-C ended
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -50,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     v3.add_argument(
         'source', metavar='SRC', help='its folder or URL, with @branch, @commit or @view behind it if wanted'
     )
-    v3.add_argument('--without', nargs='+', default=[], metavar='TENSOR', help='tensors to leave out')
+    v3.add_argument('--without', nargs='+', action='extend', default=[], metavar='TENSOR', help='tensors to leave out')
     for format_parser in (coco, voc, yolo, v3):
         format_parser.add_argument('dst', metavar='DST', help='the dataset to make: a local folder or a URL')
         format_parser.add_argument('--overwrite', action='store_true', help='replace a local Deep Lake dataset at DST')
@@ -63,6 +60,7 @@ def _add_splits(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         '--split',
         nargs='+',
+        action='extend',
         metavar='NAME',
         help=f'the splits to convert, a saved view each; one a command makes a dataset each (default: {default})',
     )
@@ -117,10 +115,6 @@ def reported(make: Callable[[ProgressLine], ConversionReport | CopyReport]) -> i
     progress = ProgressLine()
     try:
         report = make(progress)
-    except KeyboardInterrupt as interrupt:
-        progress.end()
-        print(f'interrupted. {interrupt}'.strip(), file=sys.stderr)
-        return INTERRUPTED
     finally:
         progress.end()
     seconds = time.monotonic() - start

@@ -36,7 +36,12 @@ def build_parser() -> argparse.ArgumentParser:
         'there twice, else the position)',
     )
     parser.add_argument(
-        '--without', nargs='+', default=[], metavar='COLUMN', help='columns that are not compared, such as images'
+        '--without',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='COLUMN',
+        help='columns that are not compared, such as images',
     )
     parser.add_argument('--json', action='store_true', help='print JSON, with all rows')
     add_creds(parser)

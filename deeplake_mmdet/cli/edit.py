@@ -27,17 +27,35 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('--commit', metavar='ID', help='where a new branch starts')
     parser.add_argument('--message', required=True, metavar='TEXT', help='why, for the commit')
     edits = parser.add_argument_group('changes')
-    edits.add_argument('--drop-row', nargs='+', type=int, default=[], metavar='ROW', help='leave out rows')
     edits.add_argument(
-        '--drop-object', nargs='+', default=[], metavar='ROW:INDEX', help='leave out objects of rows, such as 8:2'
+        '--drop-row', nargs='+', action='extend', type=int, default=[], metavar='ROW', help='leave out rows'
     )
     edits.add_argument(
-        '--relabel', nargs='+', default=[], metavar='ROW:INDEX=CLASS', help="other classes, such as '3:0=traffic light'"
+        '--drop-object',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='ROW:INDEX',
+        help='leave out objects of rows, such as 8:2',
+    )
+    edits.add_argument(
+        '--relabel',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='ROW:INDEX=CLASS',
+        help="other classes, such as '3:0=traffic light'",
     )
     columns = parser.add_argument_group('columns, where the data does not say what they hold')
-    columns.add_argument('--per-object', nargs='+', default=[], metavar='COLUMN', help='they hold one entry an object')
-    columns.add_argument('--per-image', nargs='+', default=[], metavar='COLUMN', help='they stay as they are')
-    columns.add_argument('--tensors', nargs='+', default=[], metavar='ROLE=COLUMN', help='such as gt_labels=labels')
+    columns.add_argument(
+        '--per-object', nargs='+', action='extend', default=[], metavar='COLUMN', help='they hold one entry an object'
+    )
+    columns.add_argument(
+        '--per-image', nargs='+', action='extend', default=[], metavar='COLUMN', help='they stay as they are'
+    )
+    columns.add_argument(
+        '--tensors', nargs='+', action='extend', default=[], metavar='ROLE=COLUMN', help='such as gt_labels=labels'
+    )
     add_creds(parser)
     return parser
 

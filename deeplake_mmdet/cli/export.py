@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from typing import TYPE_CHECKING
 
-from deeplake_mmdet.cli.convert import INTERRUPTED
 from deeplake_mmdet.cli.progress import ProgressLine, duration
 from deeplake_mmdet.cli.source_arguments import add_dataset, dataset_config
 
@@ -31,7 +29,9 @@ def build_parser() -> argparse.ArgumentParser:
         add_dataset(chosen)
         chosen.add_argument('dst', metavar='DST', help='the folder to make')
         chosen.add_argument('--name', help='what the rows are called in the tree (default: the view, else the branch)')
-        chosen.add_argument('--splits', nargs='+', metavar='VIEW', help='saved views to write, a split each')
+        chosen.add_argument(
+            '--splits', nargs='+', action='extend', metavar='VIEW', help='saved views to write, a split each'
+        )
         chosen.add_argument('--classes', metavar='A,B,C', help='the classes to write, in label order (default: all)')
         chosen.add_argument('--no-images', action='store_true', help='write the annotations alone')
         chosen.add_argument('--overwrite', action='store_true', help='replace an earlier export at DST')
@@ -56,9 +56,7 @@ def main(argv: list[str]) -> int:
     try:
         report = _export(options, progress)
     except KeyboardInterrupt:
-        progress.end()
-        print(f'interrupted: nothing is left at {options.dst}', file=sys.stderr)
-        return INTERRUPTED
+        raise KeyboardInterrupt(f'Nothing is left at {options.dst}.') from None
     finally:
         progress.end()
     seconds = time.monotonic() - start

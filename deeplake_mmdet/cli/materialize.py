@@ -19,7 +19,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument('dst', metavar='DST', help='the dataset to make: a local folder or a URL')
     parser.add_argument('--overwrite', action='store_true', help='replace a local Deep Lake dataset at DST')
     parser.add_argument('--restart', action='store_true', help='give up an unfinished copy or import at DST')
-    parser.add_argument('--without', nargs='+', default=[], metavar='COLUMN', help='columns to leave out')
+    parser.add_argument(
+        '--without', nargs='+', action='extend', default=[], metavar='COLUMN', help='columns to leave out'
+    )
     parser.add_argument(
         '--on-error',
         choices=['raise', 'skip'],

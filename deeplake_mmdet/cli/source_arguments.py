@@ -27,6 +27,7 @@ def add_dataset(parser: argparse.ArgumentParser, *, query: bool = True) -> None:
     parser.add_argument(
         '--tensors',
         nargs='+',
+        action='extend',
         default=[],
         metavar='ROLE=COLUMN',
         help='columns that are not found by themselves, such as gt_labels=labels',

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 
 from deeplake_mmdet.cli.source_arguments import add_creds, read_creds
 
@@ -40,8 +41,13 @@ def main(argv: list[str]) -> int:
         print(f'{options.dataset} has no saved view. deeplake-mmdet query … --save-view NAME makes one.')
     else:
         rows = [
-            (view.name, view.rows, view.version, f'{view.time:%Y-%m-%d %H:%M}', view.message, view.query)
+            (view.name, view.rows, view.version, f'{view.time:%Y-%m-%d %H:%M}', view.message, _shown(view.query))
             for view in views
         ]
         print(text_table(('view', 'rows', 'version', 'saved', 'message', 'query'), rows))
     return 0
+
+
+def _shown(query: str) -> str:
+    """A query without the names of its columns, where it lists them in quotes, as imports do with all of them."""
+    return re.sub(r'^select "[^"]+"(, "[^"]+")+ ', 'select … ', query)

@@ -22,12 +22,16 @@ _HOME = {
     'ConversionReport': 'report',
     'DatasetWriter': 'writer',
     'ExportReport': 'export.report',
+    'ImportOptions': 'options',
+    'ImportStoppedError': 'storage',
 }
 __all__ = [
     'ConversionReport',
     'CopyReport',
     'DatasetWriter',
     'ExportReport',
+    'ImportOptions',
+    'ImportStoppedError',
     'convert_coco',
     'convert_v3',
     'convert_voc',

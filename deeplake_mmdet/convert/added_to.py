@@ -17,6 +17,7 @@ from deeplake_mmdet.convert.import_source import ImportSource
 from deeplake_mmdet.convert.schema import COCO_FIELDS, Column, image_columns, json_list, ragged
 from deeplake_mmdet.convert.views import View
 from deeplake_mmdet.errors import ConversionError
+from deeplake_mmdet.source.column_types import type_in_words
 
 _FLAGS = ('iscrowd', 'ignore', 'difficult', 'truncated')  # 0 is what a file means that does not name them
 
@@ -76,11 +77,13 @@ class AddedTo:
 
     def _check(self, column: Column) -> None:
         if column.name not in self._names:
-            self._refuse(f'the column {column.name!r}', f'only {self._names}', 'Make a dataset of its own')
+            remedy = 'Import the file that has it before the other, or make a dataset of its own'
+            self._refuse(f'the column {column.name!r}', f'only {self._names}', remedy)
         stored = self._dataset.schema[column.name].dtype
         plain = isinstance(column.type, str | types.DataType)  # of which Deep Lake gives back something unequal
         if (str(stored) != str(column.type)) if plain else (stored != column.type):
-            self._refuse(f'the column {column.name!r} to be {column.type}', f'{stored}', 'Make a dataset of its own')
+            wanted, got = type_in_words(column.type, column), type_in_words(stored, self._dataset[column.name])
+            self._refuse(f'the column {column.name!r} to be {wanted}', got, 'Make a dataset of its own')
         metadata = self._dataset[column.name].metadata
         for key, value in column.metadata.items():
             there = metadata[key] if key in list(metadata.keys()) else None

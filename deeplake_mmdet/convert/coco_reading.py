@@ -130,6 +130,8 @@ class _Reading:
                 refuse_list(file, key, 'none')
         if not document.counts['images']:
             file.fail('at least one image', 'an empty list', 'Give a file with images')
+        if not document.counts['categories']:
+            file.fail('at least one category', 'an empty list', 'Add the classes: nothing trains on a set without any')
         checks.check_fields(file, 'each top-level key', document.others)
         checks.check_ids(file, 'category', self._categories)
         checks.check_categories(file, self._categories)

@@ -24,6 +24,8 @@ from deeplake_mmdet.convert.report import ConversionReport
 from deeplake_mmdet.convert.ring_texts import TOKEN
 from deeplake_mmdet.convert.schema import Column, coco_columns, coco_metadata, source_metadata
 from deeplake_mmdet.convert.views import check_split_name, split_view
+from deeplake_mmdet.errors import ConversionError, ImageReadError
+from deeplake_mmdet.source.link_address import LinkAddress, shown
 
 
 class CocoSource(ImportSource):
@@ -39,7 +41,7 @@ class CocoSource(ImportSource):
     """
 
     def __init__(self, ann_file: str | Path, images: str | Path, split: str) -> None:
-        self._split, self._root = check_split_name(split), os.fspath(images)
+        self._split, self._root = check_split_name(split), _readable(os.fspath(images))
         self._file = read_coco(ann_file, self._root)
         self._labels = {category['id']: label for label, category in enumerate(self._file.categories)}
         self.owner = self._file.owner
@@ -77,6 +79,22 @@ class CocoSource(ImportSource):
             columns = {'masks': contents.masks, 'keypoints': contents.keypoints}
             found['annotation_fields'] = dump_json([annotation_fields(entry, **columns) for entry in entries])
         return found | ({'image_fields': dump_json(image_fields(image))} if contents.image_fields else {})
+
+
+def _readable(root: str) -> str:
+    """Returns a folder, or a URL of a kind whose files can be read.
+
+    Raises:
+        ConversionError: It is a URL of another kind.
+    """
+    try:
+        LinkAddress.parse(f'{root.rstrip("/")}/name')
+    except ImageReadError as error:
+        reason = str(error).replace('/name', '')
+        raise ConversionError(
+            f'convert_coco(images=) expected a folder or URL of images, but got {shown(root)!r}: {reason}.'
+        ) from None
+    return root
 
 
 def instance_values(

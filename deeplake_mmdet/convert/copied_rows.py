@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
 from deeplake_mmdet.convert.copied_columns import SourceColumn
+from deeplake_mmdet.convert.storage import nbytes_of
 from deeplake_mmdet.errors import ImageReadError
 from deeplake_mmdet.source.handle import SourceHandle
 
 BATCH_BYTES = 64 * 2**20
-_FIRST_ROWS, _MOST_ROWS, _GROWTH = 16, 512, 4
+_FIRST_ROWS, _MOST_ROWS, _GROWTH = 4, 512, 4
 
 
 def copied_rows(
@@ -36,7 +35,7 @@ def copied_rows(
     while start < len(source):
         stop = min(start + count, len(source))
         values = _read(source, columns, start, stop)
-        used = max(1, sum(_nbytes(value) for items in values.values() for value in items))
+        used = max(1, sum(nbytes_of(value) for items in values.values() for value in items))
         for place in range(stop - start):
             row = {name: items[place] for name, items in values.items()}
             yield start + place, next((value for value in row.values() if isinstance(value, ImageReadError)), row)
@@ -63,11 +62,3 @@ def _images(column: SourceColumn, rows: list[int]) -> list[bytes | ImageReadErro
         return column.images.encoded(rows)
     stored = column.images.handle.read(column.name, rows, bulk=True)
     return [column.images.checked(value, row) if value else b'' for value, row in zip(stored, rows, strict=True)]
-
-
-def _nbytes(value: Any) -> int:
-    if isinstance(value, list | tuple):
-        return sum(map(_nbytes, value))
-    if isinstance(value, np.ndarray | np.generic):
-        return value.nbytes
-    return len(value) if isinstance(value, bytes | str) else 0

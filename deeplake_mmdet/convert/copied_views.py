@@ -1,7 +1,8 @@
 """Saved views of a whole dataset as views of its copy: the same rows, proven by comparing them.
 
-Deep Lake does not tell which rows a saved view has. They are recognised by their image ids; without such, the query of
-the view runs again, and is believed if what it selects is the same in all columns.
+Deep Lake does not tell which rows a saved view has. They are recognised by their image ids; without such, and where the
+view shows another commit (of a split to which another one was added later, say), the query of the view runs again, and
+is believed if what it selects is the same in all columns.
 """
 
 from __future__ import annotations
@@ -76,15 +77,19 @@ def copied_views(source: SourceHandle) -> tuple[dict[str, CopiedView], list[str]
 def _find(source: SourceHandle, shown: SourceHandle, query: str, places: _Places | None) -> CopiedView | str:
     """A view, or the reason why its rows are not in the copy."""
     own, other = source.revision, shown.revision
-    if (own.branch, own.commit_id) != (other.branch, other.commit_id):
-        return f'it shows {other.branch}:{other.commit_id}, and {own.branch}:{own.commit_id} is copied'
+    is_same = (own.branch, own.commit_id) == (other.branch, other.commit_id)
     again = _again(source, query)
-    if places is not None:
+    if is_same and places is not None:
         rows = places.of(shown)
         return CopiedView(rows, query if again is not None and np.array_equal(again.rows, rows) else '')
-    if again is None or difference(shown, again, all_images=False):
+    if again is not None and not difference(shown, again, all_images=False):
+        return CopiedView(again.rows, query)
+    if is_same:
         return f'its query gives other rows when it runs again, and no column {" or ".join(_IDS)} tells them'
-    return CopiedView(again.rows, query)
+    return (
+        f'it shows {other.branch}:{other.commit_id}, and in {own.branch}:{own.commit_id}, which is copied, its query '
+        'gives other rows'
+    )
 
 
 def _again(source: SourceHandle, query: str) -> SourceHandle | None:

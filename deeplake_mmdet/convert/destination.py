@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import deeplake
 
 from deeplake_mmdet.config.credentials import Credentials
+from deeplake_mmdet.convert.dataset_folder import dataset_around, foreign_entry
 from deeplake_mmdet.convert.lock import ImportLock
 from deeplake_mmdet.convert.remote import RemotePlace
 from deeplake_mmdet.convert.storage import storing
@@ -33,9 +34,10 @@ class Destination:
     Args:
         path: A local folder, or a URL that Deep Lake can write to.
         overwrite: Replace a Deep Lake dataset that is there already (local folders only).
-        append: Add to the Deep Lake dataset that is there.
+        append: Add to the Deep Lake dataset that is there; None where what writes never adds to one.
         sources: Local files and folders that are being converted, which the destination must not contain.
         credentials: What `deeplake_credentials` holds in a config, or None.
+        owner: Who writes, for messages.
 
     Raises:
         ConversionError: When something is there that may not be replaced, or nothing that could be added to.
@@ -46,20 +48,23 @@ class Destination:
         path: str | os.PathLike,
         *,
         overwrite: bool = False,
-        append: bool = False,
+        append: bool | None = None,
         sources: Sequence[str | Path] = (),
         credentials: Any = None,
+        owner: str = 'convert',
     ) -> None:
-        self.path = os.fspath(path)
-        self.is_local = '://' not in self.path
-        self.overwrite, self.append = overwrite, append
+        self.path, self.owner = os.fspath(path), owner
+        self.is_local = self.path.startswith('file://') or '://' not in self.path
+        self.overwrite, self.append, self._can_append = overwrite, bool(append), append is not None
         self.credentials = Credentials.from_config(credentials)
         self._lock: ImportLock | None = None
         self._made: list[Path] = []  # folders on the way there, from the last to the first
+        if not self.path:
+            self.refuse('a local folder or a URL', 'that is none', 'Name the dataset to be made')
         if '@' in os.path.abspath(self.path):
             self.refuse('no @ in the path', 'Deep Lake takes what follows it for a branch', 'Choose another path')
         if self.is_local:
-            self._final = Path(self.path).expanduser().resolve()
+            self._final = Path(self.path.removeprefix('file://')).expanduser().resolve()
             self._check_sources(sources)
             self._put_back()
         else:
@@ -68,12 +73,14 @@ class Destination:
 
     def refuse(self, expected: str, got: str, remedy: str) -> NoReturn:
         """Raises a ConversionError in the house form that names the destination."""
-        raise ConversionError(f'convert(dst=) expected {expected}, but got {self.path!r}: {got}. {remedy}.')
+        raise ConversionError(f'{self.owner}(dst=) expected {expected}, but got {self.path!r}: {got}. {remedy}.')
 
     def _check_sources(self, sources: Sequence[str | Path]) -> None:
         for source in sources:
             if self._final in (Path(source).resolve(), *Path(source).resolve().parents):
                 self.refuse('a folder of its own', f'it holds {os.fspath(source)!r}', 'Choose another path')
+        if (around := dataset_around(self._final)) is not None:
+            self.refuse('a folder of its own', f'it is in that of the dataset {str(around)!r}', 'Choose another path')
 
     def check_free(self, *, unfinished: bool = True) -> None:
         """Refuses a place that may not be written to.
@@ -109,13 +116,19 @@ class Destination:
             self.refuse('a free path', f'{other!r} is there, and no Deep Lake dataset', 'Choose another path')
 
     def _check_replaceable(self) -> None:
-        remedy = 'pass --append (append=True) to add to it'
+        remedy = 'Choose another path'
         if not self.is_local:
-            remedy = f'Choose another path, or {remedy}; only local folders can be overwritten'
-            self.refuse('no dataset to be there', 'there is one', remedy)
+            add = ', or pass --append (append=True) to add to it' if self._can_append else ''
+            self.refuse(
+                'no dataset to be there', 'there is one', f'{remedy}{add}; only local folders can be overwritten'
+            )
         if not self.overwrite:
-            remedy = f'Choose another path, pass --overwrite (overwrite=True) to replace it, or {remedy}'
+            add = ', or --append (append=True) to add to it' if self._can_append else ''
+            remedy = f'{remedy}, or pass --overwrite (overwrite=True) to replace it{add}'
             self.refuse('a free path', 'a dataset is there', remedy)
+        if (foreign := foreign_entry(self._final)) is not None:
+            got, remedy = f'{foreign!r} is there too, which would be lost', 'Move it away, or choose another path'
+            self.refuse('a folder of nothing but the dataset to be replaced', got, remedy)
 
     @property
     def url(self) -> str:
@@ -163,7 +176,7 @@ class Destination:
     def _take_lock(self) -> ImportLock:
         try:
             self._make_parent()
-            return ImportLock(self._final.with_name(f'.{self._final.name}.import-lock'), self.path)
+            return ImportLock(self._final.with_name(f'.{self._final.name}.import-lock'), self.path, self.owner)
         except OSError as error:
             self.refuse('a path in a folder that can be written', f'{error.strerror}', 'Choose another path')
 

@@ -15,6 +15,7 @@ from deeplake_mmdet.convert.format3_views import copied_views
 from deeplake_mmdet.convert.schema import source_metadata
 from deeplake_mmdet.convert.writer import DatasetWriter
 from deeplake_mmdet.errors import ConversionError
+from deeplake_mmdet.lineage.created import tell_dataset
 from deeplake_mmdet.source.format3.files import Format3Files
 from deeplake_mmdet.source.handle import SourceHandle
 
@@ -97,6 +98,7 @@ def convert_v3(
         writer.finish(f'Copy of format 3: {source.revision.branch} {source.revision.commit_id}', views)
     report.views = {name: view.rows for name, view in views.items()}
     report.remarks = [*source.remarks, *remarks, *view_remarks, 'commits and branches: only this version is copied']
+    tell_dataset('converted', report.path, report.views)
     return report
 
 

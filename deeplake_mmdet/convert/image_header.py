@@ -69,7 +69,20 @@ def _pillow_size(source: str | io.BytesIO) -> tuple[int, int] | None:
     try:
         with Image.open(source) as image:
             width, height = image.size
-            rotated = image.getexif().get(_ORIENTATION) in _ROTATED
+            is_rotated = _is_rotated(image)
     except (OSError, ValueError, SyntaxError, struct.error, Image.DecompressionBombError):
         return None
-    return (width, height) if rotated else (height, width)
+    return None if is_rotated is None else (width, height) if is_rotated else (height, width)
+
+
+def _is_rotated(image: Image.Image) -> bool | None:
+    """Whether OpenCV swaps height and width; None where only OpenCV knows.
+
+    In a JPEG it goes by EXIF alone, where Pillow also goes by XMP. Of the other formats, each release of OpenCV turns
+    other ones, and each release of Pillow has turned other ones already.
+    """
+    if image.format not in ('JPEG', 'MPO'):
+        return None if image.getexif().get(_ORIENTATION, 1) != 1 else False
+    exif = Image.Exif()
+    exif.load(image.info.get('exif', b''))
+    return exif.get(_ORIENTATION) in _ROTATED

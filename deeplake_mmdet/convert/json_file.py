@@ -51,7 +51,8 @@ class JsonFile:
         """
         line, column = self._line_and_column(offset)
         at = f'{fault}: line {line} column {column} (byte {offset})'
-        self.fail('a complete JSON document', at, 'The file is damaged or cut off there: get it again')
+        remedy = 'The file is damaged or cut off there: get it again; or it has another encoding: save it as UTF-8'
+        self.fail('a complete JSON document', at, remedy)
 
     def _line_and_column(self, offset: int) -> tuple[int, int]:
         """Both from 1 on; a column is a byte."""

@@ -26,14 +26,19 @@ from deeplake_mmdet.convert.copied_rows import copied_rows
 from deeplake_mmdet.convert.copied_views import copied_views
 from deeplake_mmdet.convert.destination import Destination
 from deeplake_mmdet.convert.format3 import CopyReport
+from deeplake_mmdet.convert.image_header import header_size
+from deeplake_mmdet.convert.images import differs
 from deeplake_mmdet.convert.report import UNREADABLE
 from deeplake_mmdet.convert.storage import ImportStoppedError, storing
 from deeplake_mmdet.convert.writer import DatasetWriter
 from deeplake_mmdet.errors import ConversionError, ImageReadError, SourceError
+from deeplake_mmdet.lineage.created import tell_dataset
 from deeplake_mmdet.source.handle import SourceHandle
 
 MATERIALIZED_FROM = 'materialized_from'
 _CHECKPOINT_S = 30.0
+_NAMED = 5  # rows in a remark
+_RESIZED = 'images of another size than their rows say'
 Progress = Callable[[int, int], None]
 
 
@@ -80,7 +85,7 @@ def materialize(
     _check_apart(dst, source.revision.uri)
     local = [] if '://' in source.revision.uri else [source.revision.uri]
     given = _credentials_for(dst, source) if credentials is None else credentials
-    destination = Destination(dst, overwrite=overwrite, sources=local, credentials=given)
+    destination = Destination(dst, overwrite=overwrite, sources=local, credentials=given, owner='materialize')
     columns = copied_columns(source, without)
     report = CopyReport(os.fspath(dst), str(source.revision), columns={item.name: str(item.type) for item in columns})
     writer = DatasetWriter(destination, fingerprint=_fingerprint(source, columns), total=len(source), restart=restart)
@@ -92,6 +97,7 @@ def materialize(
             kept = f'{writer.checkpoint.done} of {len(source)} rows are kept: run the same command again to go on.'
             error.args = (f'{error} {kept}'.strip(),)
         raise
+    tell_dataset('materialized', report.path, report.views, given)
     return report
 
 
@@ -162,7 +168,7 @@ class _Copy:
         if not writer.checkpoint.complete:
             self._rows(progress)
             writer.commit(len(source), self._events, complete=True)
-        left_out = np.array(sorted(event.position for event in writer.events), np.int64)
+        left_out = np.array(sorted(event.position for event in writer.events if event.left_out), np.int64)
         if len(left_out) == len(source):
             raise ConversionError(f'materialize() expected an image that can be read, but got none: {source.revision}.')
         check_copy(source, writer.stored, self._columns, left_out)
@@ -188,6 +194,7 @@ class _Copy:
         for position, row in copied_rows(self._source, self._columns, writer.checkpoint.done):
             if not isinstance(row, ImageReadError):
                 writer.append(row)
+                self._events += [Event(position, _RESIZED)] if self._is_resized(row) else []
             elif self._skip:
                 self._events.append(Event(position, UNREADABLE, left_out=True))
             else:
@@ -197,12 +204,27 @@ class _Copy:
                 writer.commit(position + 1, self._events)
                 self._events = []
 
+    def _is_resized(self, row: Mapping[str, Any]) -> bool:
+        """Whether an image behind a link is of another size than the row says: it was replaced since."""
+        said = (row.get('height'), row.get('width'))
+        sizes = [header_size(row[column.name]) for column in self._columns if column.is_link and None not in said]
+        return any(size is not None and differs(said, size) for size in sizes)
+
     def _said(self, left_out: np.ndarray) -> list[str]:
         """What is to be said of images and rows."""
         links = [column.name for column in self._columns if column.is_link]
         said = [f'column {name!r} had links: the images themselves are stored' for name in links]
         if len(left_out):
-            rows = self._source.rows[left_out[:5]].tolist()
-            more = f' and {len(left_out) - 5} more' if len(left_out) > 5 else ''
-            said.append(f'{len(left_out)} rows are left out, whose images cannot be read: {rows}{more}')
+            said.append(f'{len(left_out)} rows are left out, whose images cannot be read: {self._numbers(left_out)}')
+        resized = [event.position for event in self._writer.events if event.kind == _RESIZED]
+        if resized:
+            said.append(
+                f'{len(resized)} images behind links are not of the height and width that their rows say: '
+                f'{self._numbers(np.array(resized))}. They were replaced, and boxes may not fit them'
+            )
         return said
+
+    def _numbers(self, positions: np.ndarray) -> str:
+        """The rows at some positions, of many the first."""
+        more = f' and {len(positions) - _NAMED} more' if len(positions) > _NAMED else ''
+        return f'{self._source.rows[positions[:_NAMED]].tolist()}{more}'

@@ -27,6 +27,7 @@ from deeplake_mmdet.convert.report import ConversionReport
 from deeplake_mmdet.convert.storage import ImportStoppedError
 from deeplake_mmdet.convert.writer import DatasetWriter
 from deeplake_mmdet.errors import ConversionError
+from deeplake_mmdet.lineage.created import tell_dataset
 from deeplake_mmdet.source.links import LinkReader
 
 Progress = Callable[[int, int], None]
@@ -69,6 +70,7 @@ def run_import(
             kept = f'{writer.checkpoint.done} of {len(source)} images are kept: run the same command again to go on.'
             error.args = (f'{error} {kept}'.strip(),)
         raise
+    tell_dataset('converted', report.path, report.views, chosen.credentials)
     return report
 
 

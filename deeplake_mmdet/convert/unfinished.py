@@ -170,8 +170,8 @@ class UnfinishedImport:
             found = len(self.rows)
         if found != checkpoint.rows:
             raise ConversionError(
-                f'convert(dst=) expected {checkpoint.rows} rows in {self._destination.path!r}, but got {found}: '
-                'another process is importing to it. Run one of them alone, with --restart (restart=True).'
+                f'{self._destination.owner}(dst=) expected {checkpoint.rows} rows in {self._destination.path!r}, but '
+                f'got {found}: another process is writing to it. Run one of them alone, with --restart (restart=True).'
             )
         self._check_last(found - 1)
         self.room.settle()
@@ -185,8 +185,8 @@ class UnfinishedImport:
         self._last = {}
         if not same:
             raise ConversionError(
-                f'convert(dst=) expected {self._destination.path!r} to keep what is written, but got other bytes back. '
-                'The disk is full, over a quota, or broken: choose another one.'
+                f'{self._destination.owner}(dst=) expected {self._destination.path!r} to keep what is written, but got '
+                'other bytes back. The disk is full, over a quota, or broken: choose another one.'
             )
 
     def finish(

@@ -59,8 +59,8 @@ def read_splits(root: Path, names: Sequence[str] | None = None) -> dict[str, lis
 
     Args:
         root: The folder that holds ``ImageSets``.
-        names: The splits to read; by default each file of ``ImageSets/Main`` whose lines are plain ids. Files such as
-            ``dog_train.txt`` hold an id and a flag a line and are no splits.
+        names: The splits to read; by default each file of ``ImageSets/Main``. Files such as ``dog_train.txt``, that
+            hold an id and a flag in every line, are no splits.
 
     Returns:
         Splits by name, with 'train', 'val' and 'test' first and the others by name.
@@ -73,17 +73,18 @@ def read_splits(root: Path, names: Sequence[str] | None = None) -> dict[str, lis
         found = {name: _read_ids(folder / f'{name}.txt') for name in names}
     else:
         found = {path.stem: _read_ids(path) for path in sorted(folder.glob('*.txt'))}
-        found = {name: ids for name, ids in found.items() if ids and not any(_columns(line) > 1 for line in ids)}
+        found = {name: ids for name, ids in found.items() if not all(_is_flagged(root, line) for line in ids)}
     if not found:
         fail(folder, 'files that list image ids', 'none', 'Give the folder that holds ImageSets/Main')
     for name, ids in found.items():
-        _check_ids(folder / f'{name}.txt', ids)
+        _check_ids(root, folder / f'{name}.txt', ids)
     order = [*(name for name in USUAL_SPLITS if name in found), *sorted(found.keys() - set(USUAL_SPLITS))]
     return {name: found[name] for name in order}
 
 
-def _columns(line: str) -> int:
-    return len(line.split())
+def _is_flagged(root: Path, line: str) -> bool:
+    """Whether a line is an id and a flag, and not an id with a space."""
+    return re.fullmatch(r'\S+\s+-?[01]', line) is not None and not (root / XML / f'{line}.xml').is_file()
 
 
 def _read_ids(path: Path) -> list[str]:
@@ -96,12 +97,12 @@ def _read_ids(path: Path) -> list[str]:
         fail(path, 'a list of image ids', error, 'Save the file as UTF-8 text')
 
 
-def _check_ids(path: Path, ids: Sequence[str]) -> None:
+def _check_ids(root: Path, path: Path, ids: Sequence[str]) -> None:
     if not ids:
         fail(path, 'at least one image id', 'an empty file', 'Leave the split out')
     seen = set()
     for line in ids:
-        if _columns(line) > 1 or '..' in line or '\\' in line or line.startswith('/'):
+        if _is_flagged(root, line) or '..' in line or '\\' in line or line.startswith('/'):
             fail(path, 'plain image ids', repr(line), 'Give one id a line, without path or flag')
         if line in seen:
             fail(path, 'each image id once', f'{line!r} twice', 'Remove one of them')
@@ -134,8 +135,11 @@ def read_voc(path: Path) -> VocImage:
             'Put the file there, or convert only the splits that have annotations (--split)',
         )
     except (ElementTree.ParseError, ValueError) as error:
-        fail(path, 'a complete XML document', error, 'The file is damaged or cut off there: get it again')
+        remedy = 'The file is damaged or cut off there: get it again; or it has another encoding: save it as UTF-8'
+        fail(path, 'a complete XML document', error, remedy)
     objects = tree.findall('object')
+    if tree.tag != 'annotation' and not objects:
+        fail(path, 'the objects in <annotation>', f'<{tree.tag}>', 'Give the files of PASCAL VOC, without a namespace')
     raw = np.array([_corners(path, item) for item in objects], dtype=np.float64).reshape(-1, 4)
     return VocImage(
         path,

@@ -11,13 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from deeplake_mmdet.convert.checkpoint import Checkpoint, Event
 from deeplake_mmdet.convert.destination import Destination
 from deeplake_mmdet.convert.finishing import check_views
 from deeplake_mmdet.convert.schema import Column
-from deeplake_mmdet.convert.storage import ImportStoppedError, storing
+from deeplake_mmdet.convert.storage import ImportStoppedError, nbytes_of, storing
 from deeplake_mmdet.convert.unfinished import UnfinishedImport
 from deeplake_mmdet.convert.views import View
 
@@ -117,7 +115,7 @@ class DatasetWriter:
 
     @property
     def is_short_of_room(self) -> bool:
-        """Whether the disk is so full that a checkpoint is due."""
+        """Whether a checkpoint is due because the disk or the memory is about to be full; see `Room`."""
         return self._branch.room.is_short
 
     @property
@@ -147,7 +145,7 @@ class DatasetWriter:
         for column in self.columns:
             column.check(row[column.name])
         self._batch.append(row)
-        self._batch_bytes += sum(_nbytes(value) for value in row.values())
+        self._batch_bytes += sum(nbytes_of(value) for value in row.values())
         if len(self._batch) >= BATCH_ROWS or self._batch_bytes >= BATCH_BYTES:
             self._flush()
 
@@ -200,9 +198,3 @@ class DatasetWriter:
         counts = self._branch.finish(self.checkpoint, message, views, self.metadata)
         self._finished = True
         return counts
-
-
-def _nbytes(value: Any) -> int:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.nbytes
-    return len(value) if hasattr(value, '__len__') else 0  # a copied row may hold None

@@ -24,7 +24,7 @@ _WRITES = ('.jpg', '.jpeg', '.png', '.webp')
 def show_rows(
     config: Mapping[str, Any], rows: Sequence[int], out: str | os.PathLike | None, *, masks: bool = True
 ) -> list[Path]:
-    """Draws rows of a dataset, and says of each what it holds.
+    """Draws rows of a dataset, and says of each what it holds. Boxes are drawn as their column declares them.
 
     Args:
         config: The ``deeplake_*`` keys of a dataset.
@@ -39,9 +39,10 @@ def show_rows(
         ConfigError: A row is out of range, or `out` is no name of a picture.
         SourceError, ColumnError, AnnotationError: As `DeepLakeDataset`.
     """
-    dataset = AnnotatedDataset(config)
+    dataset = AnnotatedDataset(config, believe_declared=True)
     images = [_image(dataset, row) for row in rows]
-    files = [] if out is None else _files(Path(out), images)
+    files = [] if out is None else _files(Path(out).expanduser(), images)
+    print(''.join(f'note: {remark}\n' for remark in dataset.remarks), end='')
     for number, image in enumerate(images):
         picture, lines = drawn(dataset, image, masks=masks)
         print('\n'.join(lines))
@@ -79,7 +80,7 @@ def drawn(dataset: AnnotatedDataset, image: int, *, masks: bool = True) -> tuple
         mask = run_lengths(found[number], (height, width)) if found[number] else None
         shapes.append(_shape(dataset, place, number, boxes[number], mask, marks))
         corner = ' '.join(f'{value:g}' for value in np.round(xywh[number], 2).tolist())
-        said = f'{index.classes[index.labels[place]]}{"".join(f", {mark}" for mark in marks)}'
+        said = f'{_class_name(dataset, place)}{"".join(f", {mark}" for mark in marks)}'
         lines.append(f'  {number:>3}  {said:<24}  x y w h: {corner}, area {index.areas[place]:g}')
     shapes.sort(key=lambda shape: -float(np.prod(shape.xyxy[2:] - shape.xyxy[:2])))  # small ones on top
     return draw(pixels, (height, width), shapes, LONG_SIDE), lines
@@ -93,15 +94,19 @@ def _marks(dataset: AnnotatedDataset, place: int) -> list[str]:
     return marks or ([] if index.usable[place] else ['not trained with'])
 
 
+def _class_name(dataset: AnnotatedDataset, place: int) -> str:
+    """The class of an object, on one line."""
+    return ' '.join(dataset.index.classes[int(dataset.index.labels[place])].split())
+
+
 def _shape(
     dataset: AnnotatedDataset, place: int, number: int, xyxy: np.ndarray, mask: Any, marks: Sequence[str]
 ) -> Shape:
-    classes, label = dataset.index.classes, int(dataset.index.labels[place])
-    red, green, blue = palette(len(classes))[label]
+    red, green, blue = palette(len(dataset.index.classes))[int(dataset.index.labels[place])]
     return Shape(
         xyxy,
         f'#{red:02x}{green:02x}{blue:02x}',
-        f'{number} {classes[label]}',
+        f'{number} {_class_name(dataset, place)}',
         dashed=bool(marks),
         thickness=2,
         mask=mask,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,7 @@ class Statistics:
         areas: Annotated areas in square pixels, float64 (M,).
         images: Height and width, int (N, 2).
         flags: How many objects are crowd regions, difficult, ignored, and unusable in training.
+        remarks: What was noticed on reading them.
     """
 
     revision: str
@@ -38,10 +39,11 @@ class Statistics:
     areas: np.ndarray
     images: np.ndarray
     flags: Mapping[str, int]
+    remarks: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> Statistics:
-        """Counts what a dataset's config selects.
+        """Counts what a dataset's config selects. Boxes are read as their column declares, plausible or not.
 
         Args:
             config: The ``deeplake_*`` keys of a dataset.
@@ -49,11 +51,11 @@ class Statistics:
         Raises:
             ConfigError, SourceError, ColumnError, AnnotationError: As `DeepLakeDataset`.
         """
-        dataset = AnnotatedDataset(config)
-        return cls.of_index(dataset.index, str(dataset.source.revision))
+        dataset = AnnotatedDataset(config, believe_declared=True)
+        return cls.of_index(dataset.index, str(dataset.source.revision), dataset.remarks)
 
     @classmethod
-    def of_index(cls, index: AnnotationIndex, revision: str) -> Statistics:
+    def of_index(cls, index: AnnotationIndex, revision: str, remarks: Sequence[str] = ()) -> Statistics:
         """Counts annotations."""
         return cls(
             revision=revision,
@@ -69,6 +71,7 @@ class Statistics:
                 'marked ignore': int(index.ignored.sum()),
                 'not usable in training': int((~index.usable).sum()),
             },
+            remarks=tuple(remarks),
         )
 
     @property
@@ -128,13 +131,15 @@ class Statistics:
             **{name: count for name, count in self.flags.items() if count},
             'classes': self.by_class(),
             'quantiles': self.spreads(),
+            'remarks': list(self.remarks),
         }
 
     def table(self) -> str:
         """All of it as text."""
         content = self.to_json()
         classes, spreads = content.pop('classes'), content.pop('quantiles')
-        lines = [f'{content.pop("revision")}\n', *(f'{name:<24}{count:>10}' for name, count in content.items())]
+        notes = [f'note: {remark}' for remark in content.pop('remarks')]
+        lines = [content.pop('revision'), *notes, '', *(f'{name:<24}{count:>10}' for name, count in content.items())]
         lines += ['', *_aligned(classes)]
         lines += ['', *_aligned([{'': what, **values} for what, values in spreads.items()])]
         return '\n'.join(lines)
@@ -154,4 +159,4 @@ def _aligned(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return '-' if value is None else f'{value:g}' if isinstance(value, float) else str(value)
+    return '-' if value is None else f'{value:g}' if isinstance(value, float) else ' '.join(str(value).split())

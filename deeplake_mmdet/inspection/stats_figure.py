@@ -41,7 +41,7 @@ def save_figure(statistics: Statistics, path: str | os.PathLike) -> None:
         color=INK,
     )
     try:
-        figure.savefig(path, dpi=_DPI)
+        figure.savefig(os.path.expanduser(path), dpi=_DPI)
     except (OSError, ValueError) as error:
         raise ConfigError(f'stats(out=) could not write {os.fspath(path)!r}: {error}') from error
 

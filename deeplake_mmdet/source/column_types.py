@@ -110,3 +110,9 @@ def declared_format(dtype: Any, column: Any) -> BoxFormat | None:
     coords = dict(column.metadata['coords'] or {}) if 'coords' in list(column.metadata.keys()) else {}
     stated = {key: value for key, value in coords.items() if value}
     return BoxFormat.from_config({'mode': 'LTWH', **stated}) if stated else None
+
+
+def type_in_words(dtype: Any, column: Any) -> str:
+    """A type with what Deep Lake's own words leave out: how its boxes are to be read."""
+    boxes = declared_format(dtype, column) if kind_of(dtype) == 'BoundingBox' else None
+    return f'{dtype}, {boxes}' if boxes else str(dtype)

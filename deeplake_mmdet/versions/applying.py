@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from deeplake_mmdet.convert.storage import nbytes_of
 from deeplake_mmdet.errors import RevisionChangedError, SourceError
 from deeplake_mmdet.source.handle import SourceHandle
 from deeplake_mmdet.source.same_rows import is_light, same_values
@@ -37,9 +38,10 @@ def write_edit(place: Place, branch: str, plan: EditPlan, values: Values, messag
 
     Raises:
         RevisionChangedError: Somebody committed to the branch meanwhile.
-        SourceError: The storage failed; nothing is committed.
+        SourceError: The storage failed or is full; nothing is committed.
     """
     revision = plan.source.revision
+    place.check_room(sum(nbytes_of(value) for columns in values.values() for value in columns.values()))
     dataset = place.writer()
     with place.guarded(f'Editing branch {branch!r}'):
         start = _branch(dataset, revision.branch)

@@ -8,7 +8,7 @@ from typing import Any
 
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import ColumnError
-from deeplake_mmdet.source.column_types import kind_of
+from deeplake_mmdet.source.column_types import same_type, type_in_words
 from deeplake_mmdet.source.handle import SourceHandle
 from deeplake_mmdet.source.pins import closest
 from deeplake_mmdet.versions.reading import columns_of, label_column
@@ -78,7 +78,11 @@ def diff(
                 f'{", ".join(map(repr, {**one, **other}))}.{closest(name, {**one, **other})}'
             )
     shared = [name for name in one if name in other and name not in without]
-    retyped = {name: (str(one[name]), str(other[name])) for name in shared if not _same_type(one[name], other[name])}
+    retyped = {
+        name: (_type(one_source, name), _type(other_source, name))
+        for name in shared
+        if not same_type(one[name], other[name])
+    }
     matched = match_rows(one_source, other_source, key)
     compared = [name for name in shared if name not in retyped]
     changed = Comparison(one_source, other_source, matched, (one_labels, other_labels)).changes(compared)
@@ -106,8 +110,8 @@ def _opened(config: Mapping[str, Any]) -> tuple[SourceHandle, str | None]:
     return source, label_column(source, spec.tensors.get('gt_labels'))
 
 
-def _same_type(one: Any, other: Any) -> bool:
-    return bool(one == other) or (kind_of(one) == kind_of(other) == 'Link' and str(one) == str(other))
+def _type(source: SourceHandle, column: str) -> str:
+    return type_in_words(columns_of(source)[column], source.base()[column])
 
 
 def _metadata_changes(a: SourceHandle, b: SourceHandle, columns: Collection[str]) -> dict[str, tuple[Any, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +11,7 @@ from typing import Any, NoReturn
 
 from deeplake_mmdet.config.credentials import Credentials
 from deeplake_mmdet.config.location import Location
+from deeplake_mmdet.convert.storage import SPARE_BYTES
 from deeplake_mmdet.errors import (
     ConfigError,
     DeepLakeMMDetError,
@@ -60,8 +63,9 @@ class Place:
         """The same to write. Roll it back where something fails: what goes out of scope commits itself.
 
         Raises:
-            SourceError: As `reader`.
+            SourceError: As `reader`; or as `check_room`.
         """
+        self.check_room()
 
         def reopen(head: Any) -> Any:
             import deeplake
@@ -70,6 +74,32 @@ class Place:
             return wait(deeplake.open_async(self.uri, **arguments), f'Opening {self.uri} to write', OPEN_DEADLINE_S)
 
         return self._opened(reopen)
+
+    def check_room(self, nbytes: int = 0) -> None:
+        """Refuses to write where that cannot end well.
+
+        Deep Lake does not notice a full disk, and empties the logs that it writes then; where nothing may be written,
+        it tries for a minute and a half.
+
+        Args:
+            nbytes: What is going to be written, logs aside.
+
+        Raises:
+            SourceError: The folder may not be written to, or its disk is full.
+        """
+        if '://' in self.uri or not os.path.isdir(self.uri):
+            return
+        if not os.access(self.uri, os.W_OK):
+            raise SourceError(
+                f'{self.uri} may not be written to by this user, or lies on a file system that is read-only. Copy it '
+                f'first: deeplake-mmdet materialize {self.uri} NEW.'
+            )
+        free, needed = shutil.disk_usage(self.uri).free, nbytes + SPARE_BYTES
+        if free < needed:
+            raise SourceError(
+                f'{self.uri} needs {needed / 2**20:.0f} MB more, but its disk has {free / 2**20:.0f} MB left. Nothing '
+                'was written: make room first.'
+            )
 
     def _opened(self, then: Callable[[Any], Any]) -> Any:
         if self.location.is_opened:

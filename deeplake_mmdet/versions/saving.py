@@ -14,6 +14,7 @@ import numpy as np
 
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import ConfigError, QueryError
+from deeplake_mmdet.lineage.created import tell_created
 from deeplake_mmdet.source.handle import SourceHandle
 from deeplake_mmdet.source.meta_log import restore_meta_log
 from deeplake_mmdet.source.same_rows import SAMPLE, is_light, same_values
@@ -23,6 +24,7 @@ from deeplake_mmdet.versions.reading import columns_of, pieces, read_at, rows_at
 from deeplake_mmdet.versions.selection import Selection
 from deeplake_mmdet.versions.views import SavedView, describe_view
 
+_MOST_A_ROW = 32  # bytes, of the number of a row in a view
 _NAME = re.compile(r'\w[\w.+-]*')
 
 
@@ -40,17 +42,18 @@ def save_view(selection: Selection, name: str, message: str = '') -> SavedView:
     Raises:
         ConfigError: The name is taken, or none that a shell and a config can carry.
         QueryError: The rows cannot be saved as a view; nothing is.
-        SourceError: The dataset is of format 3, or the storage refused.
+        SourceError: The dataset is of format 3, or the storage refused or is full.
     """
     _check_kind(selection)
     place = Place.of(selection.source.revision.uri, selection.config.get('deeplake_credentials'))
     head = place.reader()
     _check_name(name, head, place.uri)
+    place.check_room(_MOST_A_ROW * len(selection))
     with place.guarded(f'Saving the view {name!r}'):
         tag = selection.view.tag(name, message or _said(selection))
         restore_meta_log(place.uri, place.credentials)
     try:
-        saved = SourceHandle.resolve(_spec_of(selection, name))
+        saved = SourceHandle.resolve(DatasetSpec.from_config(_keys_of(selection, name)))
         differs = _difference(saved, selection)
     except BaseException:
         _take_back(place, name)
@@ -61,6 +64,7 @@ def save_view(selection: Selection, name: str, message: str = '') -> SavedView:
             f'save_view(name={name!r}) is not saved: opened again, the view has {differs}. Begin the query with '
             '"select *", or save its rows from the dataset instead of another view.'
         )
+    tell_created('view', name, _keys_of(selection, name))
     head = place.reader()
     with place.guarded():
         return describe_view(head, tag.name)
@@ -106,10 +110,10 @@ def _said(selection: Selection) -> str:
     return '' if kept else ', '.join(selection.queries)
 
 
-def _spec_of(selection: Selection, name: str) -> DatasetSpec:
+def _keys_of(selection: Selection, name: str) -> dict[str, Any]:
+    """The keys of a dataset by which the saved view is read."""
     keys = ('deeplake_path', 'deeplake_credentials', 'deeplake_tensors')
-    config = {key: selection.config[key] for key in keys if selection.config.get(key)}
-    return DatasetSpec.from_config({**config, 'deeplake_view_id': name})
+    return {**{key: selection.config[key] for key in keys if selection.config.get(key)}, 'deeplake_view_id': name}
 
 
 def _take_back(place: Place, name: str) -> None:

@@ -40,6 +40,7 @@ DOCUMENTS = {
     'categories by name': (set_in('categories', {'a': 1}), r"a list of objects 'categories', but got dict"),
     'an image that is a number': (set_in('images', 1, 3), r"a list of objects 'images'"),
     'an empty file': (set_in('images', []), r'at least one image, but got an empty list'),
+    'no category': (set_in('categories', []), r'at least one category, but got an empty list\. Add the classes'),
     'a duplicate image id': (set_in('images', 1, 'id', 42), r'image ids to be unique, but got 42 twice'),
     'an image id of text': (set_in('images', 1, 'id', '3'), r"an integer id for image number 1, but got '3'"),
     'an image id of 64 bits and more': (set_in('images', 1, 'id', 2**63), r'an integer id for image number 1'),
@@ -247,8 +248,24 @@ TREES = {
     ),
     'an odd size': (
         'Annotations/a.xml',
-        '<a><size><height>many</height></size></a>',
+        '<annotation><size><height>many</height></size></annotation>',
         r"positive integer height .*'many'",
+    ),
+    'another format': (
+        'Annotations/a.xml',
+        '<annotations><image id="0"><box label="x"/></image></annotations>',
+        r"the objects in <annotation> in .*a\.xml', but got <annotations>\. Give the files of PASCAL VOC",
+    ),
+    'a namespace': ('Annotations/a.xml', '<annotation xmlns="x"><object/></annotation>', r'but got <\{x\}annotation>'),
+    'another encoding': (
+        'Annotations/a.xml',
+        '<?xml version="1.0" encoding="GBK"?><annotation/>',
+        r'multi-byte encodings are not supported.*save it as UTF-8',
+    ),
+    'a list of which a line is flagged': (
+        'ImageSets/Main/val.txt',
+        'c\nd  1\n',
+        r"plain image ids in .*val\.txt', but got 'd  1'",
     ),
     'no image': ('JPEGImages/a.jpg', None, r'5 image files, but got 1 missing: .*JPEGImages/a\.jpg'),
     'an id twice': ('ImageSets/Main/val.txt', 'c\nc\n', r"each image id once in .*val\.txt.*'c' twice"),

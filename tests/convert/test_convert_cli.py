@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+import deeplake_mmdet.convert as package
 from deeplake_mmdet.cli import convert
 from deeplake_mmdet.cli.main import main
 from deeplake_mmdet.convert.options import ImportOptions
@@ -154,3 +155,8 @@ def test_a_second_split_is_added_by_a_second_command(voc, rows, tmp_path, capsys
     assert '--overwrite' in (said := capsys.readouterr().err) and '--append' in said
     assert main([*command, 'test', '--append']) == 0
     assert [row['file_name'][11] for row in rows(tmp_path / 'out')] == ['d', 'a', 'e', 'b']
+
+
+def test_every_public_name_of_the_package_is_there():
+    assert all(getattr(package, name).__name__ == name for name in package.__all__)
+    assert {'ImportOptions', 'ImportStoppedError'} <= {*package.__all__} == {*package._HOME}

@@ -18,6 +18,8 @@ from deeplake_mmdet.errors import ConversionError
 from tests.convert.convert_files import write_image
 from tests.support.coco_documents import STYLES, by_id, coco_documents, document_of, write_coco
 
+CELLS = [{'id': 1, 'name': 'cell'}]
+
 
 def assert_equal_to_document(rows, document, folder):
     """Every image, every annotation and every number of ``document`` is in ``rows``, in its order, bit for bit."""
@@ -137,7 +139,7 @@ def test_the_images_column_is_declared_by_the_majority_of_the_files(tmp_path, su
     images = [{'id': i, 'file_name': f'{i}.{suffix}'} for i, suffix in enumerate(suffixes)]
     for image in images:
         write_image(tmp_path / 'in' / image['file_name'], 20, 30)
-    (tmp_path / 'a.json').write_text(json.dumps({'images': images, 'annotations': [], 'categories': []}))
+    (tmp_path / 'a.json').write_text(json.dumps({'images': images, 'annotations': [], 'categories': CELLS}))
     convert_coco(tmp_path / 'a.json', tmp_path / 'out', images=tmp_path / 'in')
     dataset = deeplake.open_read_only(str(tmp_path / 'out'))
     assert dataset.schema['images'].dtype == types.Image(dtype='uint8', sample_compression=compression)
@@ -149,7 +151,7 @@ def test_pixels_are_declared_as_16_bits_only_when_all_images_are_16_bit_png(tmp_
     for number, depth in enumerate(depths):
         assert cv2.imwrite(str(tmp_path / f'{number}.png'), np.full((20, 30), 200, f'uint{depth}'))
     images = [{'id': number, 'file_name': f'{number}.png'} for number in range(len(depths))]
-    (tmp_path / 'a.json').write_text(json.dumps({'images': images, 'annotations': [], 'categories': []}))
+    (tmp_path / 'a.json').write_text(json.dumps({'images': images, 'annotations': [], 'categories': CELLS}))
     convert_coco(tmp_path / 'a.json', tmp_path / 'out', images=tmp_path)
     stored = deeplake.open_read_only(str(tmp_path / 'out')).schema['images'].dtype
     assert stored == types.Image(dtype=dtype, sample_compression='png')
@@ -162,7 +164,11 @@ def test_an_unmeasured_image_gets_the_size_that_training_sees(tmp_path, rows):
     exif = Image.Exif()
     exif[0x0112] = 6
     rotated.save(tmp_path / 'r.jpg', exif=exif)
-    document = {'images': [{'id': 1, 'file_name': 'r.jpg'}], 'annotations': [], 'categories': []}
+    document = {
+        'images': [{'id': 1, 'file_name': 'r.jpg'}],
+        'annotations': [],
+        'categories': [{'id': 1, 'name': 'cell'}],
+    }
     (tmp_path / 'a.json').write_text(json.dumps(document))
     convert_coco(tmp_path / 'a.json', tmp_path / 'out', images=tmp_path)
     row = rows(tmp_path / 'out')[0]

@@ -56,6 +56,15 @@ def test_only_the_chosen_splits_are_stored(voc, rows, tmp_path):
     assert report.views == {'val': 1, 'trainval': 3}
 
 
+def test_a_split_with_a_space_in_an_id_is_a_split_and_one_of_flags_is_none(voc, rows, tmp_path):
+    (voc / 'JPEGImages/b.jpg').rename(voc / 'JPEGImages/photo 1.jpg')
+    (voc / 'Annotations/b.xml').rename(voc / 'Annotations/photo 1.xml')
+    (voc / 'ImageSets/Main/test.txt').write_text('photo 1\n')
+    report = convert_voc(voc, tmp_path / 'out')
+    assert list(report.views) == ['train', 'val', 'test', 'trainval']
+    assert [row['file_name'] for row in rows(tmp_path / 'out', 'test')] == ['JPEGImages/photo 1.jpg']
+
+
 def test_classes_are_sorted_by_name_unless_they_are_given(voc, rows, tmp_path):
     convert_voc(voc, tmp_path / 'out')
     assert list(deeplake.open_read_only(str(tmp_path / 'out'))['categories'].metadata['class_names']) == [

@@ -14,7 +14,16 @@ import deeplake
 import numpy as np
 import pytest
 
-from deeplake_mmdet.convert import DatasetWriter, convert_coco, convert_voc, convert_yolo, make_demo, storage, writer
+from deeplake_mmdet.convert import (
+    DatasetWriter,
+    convert_coco,
+    convert_voc,
+    convert_yolo,
+    make_demo,
+    materialize,
+    storage,
+    writer,
+)
 from deeplake_mmdet.convert.clock import Clock
 from deeplake_mmdet.convert.destination import Destination
 from deeplake_mmdet.convert.lock import ImportLock
@@ -32,9 +41,7 @@ HOLD = (
 
 def test_a_lock_is_held_by_one_at_a_time_and_leaves_no_file(tmp_path):
     lock = ImportLock(tmp_path / 'lock', 'here')
-    with pytest.raises(
-        ConversionError, match=rf"expected 'there' for itself.*the process {os.getpid()} is importing to"
-    ):
+    with pytest.raises(ConversionError, match=rf"expected 'there' for itself.*the process {os.getpid()} is writing to"):
         ImportLock(tmp_path / 'lock', 'there')
     lock.release()
     assert not list(tmp_path.iterdir())
@@ -45,7 +52,7 @@ def test_the_lock_of_a_process_that_was_killed_stops_nobody(tmp_path):
     path = tmp_path / 'lock'
     child = subprocess.Popen([sys.executable, '-c', HOLD, str(path)], cwd=ROOT, stdout=subprocess.PIPE, text=True)
     assert child.stdout is not None and child.stdout.readline() == 'held\n'
-    with pytest.raises(ConversionError, match=rf'the process {child.pid} is importing to'):
+    with pytest.raises(ConversionError, match=rf'the process {child.pid} is writing to'):
         ImportLock(path, 'there')
     child.kill()
     child.wait()
@@ -58,7 +65,7 @@ def test_two_imports_to_one_place_do_not_meet(coco, tmp_path):
 
     def begin_another(done, total):
         if done == 2:
-            with pytest.raises(ConversionError, match=f'the process {os.getpid()} is importing to'):
+            with pytest.raises(ConversionError, match=f'the process {os.getpid()} is writing to'):
                 convert_coco(path, tmp_path / 'out', images=folder)
 
     assert convert_coco(path, tmp_path / 'out', images=folder, progress=begin_another).rows == 5
@@ -80,6 +87,65 @@ def test_a_dataset_that_is_there_is_kept_and_both_ways_on_are_named(coco, tmp_pa
         ConversionError, match=r'a dataset is there.*--overwrite \(overwrite=True\).*--append \(append='
     ):
         convert_coco(path, tmp_path / 'out', images=folder)
+
+
+def test_a_copy_is_not_told_of_options_that_only_imports_have(coco, tmp_path, monkeypatch):
+    path, folder, _ = coco()
+    convert_coco(path, tmp_path / 'out', images=folder)
+    convert_coco(path, tmp_path / 'copy', images=folder)
+    with pytest.raises(ConversionError) as raised:
+        materialize({'deeplake_path': str(tmp_path / 'out')}, tmp_path / 'copy')
+    assert str(raised.value).startswith('materialize(dst=) expected a free path')
+    assert str(raised.value).endswith(
+        ': a dataset is there. Choose another path, or pass --overwrite (overwrite=True) to replace it.'
+    )
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage._replace(free=1000))
+    with pytest.raises(ImportStoppedError, match=r'^materialize\(dst=\) expected room'):
+        materialize({'deeplake_path': str(tmp_path / 'out')}, tmp_path / 'other')
+
+
+def test_a_file_url_is_written_as_the_folder_that_it_names(coco, tmp_path, monkeypatch):
+    path, folder, _ = coco()
+    convert_coco(path, f'file://{tmp_path}/out', images=folder)
+    with pytest.raises(ConversionError, match='a dataset is there'):
+        convert_coco(path, tmp_path / 'out', images=folder)
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, 'disk_usage', lambda path: usage._replace(free=1000))
+    with pytest.raises(ImportStoppedError, match='got a full disk'):
+        convert_coco(path, f'file://{tmp_path}/out', images=folder, overwrite=True)
+
+
+def test_what_others_put_into_the_folder_of_a_dataset_is_not_replaced(coco, tmp_path):
+    path, folder, _ = coco()
+    convert_coco(path, tmp_path / 'out', images=folder)
+    convert_coco(path, tmp_path / 'out', images=folder, overwrite=True)
+    for name in ('notes.txt', 'work_dirs/a.pth'):
+        (tmp_path / 'out' / name).parent.mkdir(exist_ok=True)
+        (tmp_path / 'out' / name).write_text('mine')
+        with pytest.raises(ConversionError, match=f"'{name.partition('/')[0]}' is there too, which would be lost"):
+            convert_coco(path, tmp_path / 'out', images=folder, overwrite=True)
+        (tmp_path / 'out' / name).unlink()
+        assert (tmp_path / 'out' / name).parent.is_dir()
+
+
+def test_no_dataset_is_made_in_the_folder_of_another_one(coco, tmp_path):
+    path, folder, _ = coco()
+    convert_coco(path, tmp_path / 'out', images=folder)
+    with pytest.raises(ConversionError, match=r"out/a/b': it is in that of the dataset '.*out'\. Choose another path"):
+        convert_coco(path, tmp_path / 'out/a/b', images=folder)
+    (tmp_path / 'out/inner').mkdir()
+    (tmp_path / 'out/inner/_deeplake_log').mkdir()
+    with pytest.raises(ConversionError, match="'inner' is there too"):
+        convert_coco(path, tmp_path / 'out', images=folder, overwrite=True)
+
+
+def test_an_empty_destination_is_not_the_folder_that_a_program_is_in(coco, tmp_path, monkeypatch):
+    path, folder, _ = coco()
+    (tmp_path / 'here').mkdir()
+    monkeypatch.chdir(tmp_path / 'here')
+    with pytest.raises(ConversionError, match="expected a local folder or a URL, but got ''"):
+        convert_coco(path, '', images=folder)
 
 
 @pytest.mark.parametrize(

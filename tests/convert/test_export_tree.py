@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from deeplake import types
 
 from deeplake_mmdet.convert import export_coco, export_voc, export_yolo
 from deeplake_mmdet.convert.export import tree as tree_module
+from deeplake_mmdet.convert.export.leftovers import clear_leftovers
 from deeplake_mmdet.convert.export.tree import ExportTree
 from deeplake_mmdet.errors import ConversionError, ImageReadError
 from tests.support.datasets import png
@@ -174,6 +178,44 @@ def test_an_interrupted_export_leaves_nothing(make_dataset, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         export_coco(make_dataset(), tmp_path / 'e', progress=interrupt)
     assert sorted(path.name for path in tmp_path.iterdir()) == ['dataset']
+
+
+def leave(folder: Path, name: str) -> None:
+    """What an export that was killed leaves beside its destination ``e``."""
+    (folder / name).mkdir()
+    (folder / name / 'a.txt').write_text(name)
+
+
+def test_what_a_killed_export_left_is_cleared_by_the_next_one_to_the_same_place(tmp_path):
+    for name in ('.e.partial-17', '.e.replaced-18', '.other.partial-17', '.e.partial-x', 'e'):
+        leave(tmp_path, name)
+    (tmp_path / 'e/a.txt').unlink()
+    write_text(tmp_path / 'e', 'new')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['.e.partial-x', '.other.partial-17', 'e']
+    assert (tmp_path / 'e/a.txt').read_text() == 'new'
+
+
+def test_what_a_living_export_writes_is_not_cleared_whatever_its_number(tmp_path):
+    with ExportTree(tmp_path / 'e') as tree:
+        leave(tmp_path, '.e.replaced-17')
+        os.rename(tree._folder.path, tmp_path / '.e.partial-17')  # as one of another machine has it
+        clear_leftovers(tmp_path / 'e')
+        assert sorted(path.name for path in tmp_path.iterdir()) == ['.e.partial-17', '.e.replaced-17']
+    clear_leftovers(tmp_path / 'e')
+    assert [path.name for path in tmp_path.iterdir()] == ['e'], 'put back, since nothing came in its place'
+
+
+def test_an_export_that_is_killed_leaves_one_folder_until_the_next(make_dataset, tmp_path):
+    make_dataset()
+    script = (
+        'import os, signal, sys; from deeplake_mmdet.convert import export_coco\n'
+        'export_coco("dataset", "e", progress=lambda done, total: os.kill(os.getpid(), signal.SIGKILL))'
+    )
+    ended = subprocess.run([sys.executable, '-c', script], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    assert len([path for path in tmp_path.iterdir() if path.name.startswith('.e.partial-')]) == 1
+    export_coco(tmp_path / 'dataset', tmp_path / 'e')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['dataset', 'e']
 
 
 def test_a_destination_behind_a_link_is_replaced_where_it_is(make_dataset, tmp_path):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
-from deeplake_mmdet.convert import convert_coco, convert_voc
+from deeplake_mmdet.convert import convert_coco, convert_voc, convert_yolo
 from deeplake_mmdet.convert.clock import Clock
 from deeplake_mmdet.errors import ConversionError, SourceError
 from deeplake_mmdet.source.handle import SourceHandle
@@ -148,6 +148,13 @@ def test_nothing_can_be_added_to_nothing(coco, tmp_path):
 def test_nothing_can_be_added_to_what_no_import_made(coco, make_dataset):
     with pytest.raises(ConversionError, match=r'expected the column img_id .*Only what an import made'):
         add(coco, make_dataset('bare'))
+
+
+def test_boxes_of_another_form_are_told_from_those_that_are_there(first, tmp_path):
+    write_image(tmp_path / 'images/val/a.jpg', 40, 80)
+    (tmp_path / 'data.yaml').write_text('val: images/val\nnames: [cell]\n')
+    with pytest.raises(ConversionError, match=r"'boxes' to be .*, CCWH fractional in .*, but got .*, LTWH pixel\."):
+        convert_yolo(tmp_path / 'data.yaml', first, append=True)
 
 
 def test_images_of_other_pixels_are_refused(coco, first, tmp_path):

@@ -16,7 +16,7 @@ from PIL import Image
 from deeplake_mmdet.convert import convert_coco, convert_voc, image_reading, images
 from deeplake_mmdet.convert.image_header import ends_early, header_size, kind_of_image
 from deeplake_mmdet.convert.image_reading import ImageReading
-from deeplake_mmdet.convert.images import decoded_size, safe_path
+from deeplake_mmdet.convert.images import decoded_size, look_at, look_at_file, safe_path
 from deeplake_mmdet.convert.in_order import in_order
 from deeplake_mmdet.errors import ConversionError
 from deeplake_mmdet.source.links import LinkReader
@@ -35,6 +35,7 @@ def turned(orientation):
     return {'exif': exif}
 
 
+TURNED_BY_XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 PICTURES = {
     'jpeg': encoded('JPEG'),
     'progressive': encoded('JPEG', progressive=True),
@@ -42,7 +43,8 @@ PICTURES = {
     'with an icc profile': encoded('JPEG', icc_profile=b'p' * 70_000),
     **{f'turned {n}': encoded('JPEG', **turned(n)) for n in (1, 3, 6, 8)},
     'png': encoded('PNG'),
-    'png turned': encoded('PNG', **turned(6)),
+    **{f'{suffix} turned {n}': encoded(suffix, **turned(n)) for suffix in ('PNG', 'TIFF', 'WEBP') for n in (1, 3, 6)},
+    **{f'{suffix} turned by xmp': encoded(suffix, xmp=TURNED_BY_XMP) for suffix in ('JPEG', 'WEBP')},
     'webp': encoded('WEBP'),
     'bmp': encoded('BMP'),
     'tiff': encoded('TIFF'),
@@ -52,8 +54,15 @@ PICTURES = {
 @pytest.mark.parametrize('name', PICTURES)
 def test_the_size_in_the_header_is_the_size_that_training_decodes(name):
     data = PICTURES[name]
-    assert header_size(data) == decoded_size(data, name, 'test')
+    assert look_at(data, name, 'test').size_hw == decoded_size(data, name, 'test')
+    assert header_size(data) or 'turned' in name, 'nothing but a turned image is decoded'
     assert kind_of_image(data) is not None and not ends_early(data)
+
+
+@pytest.mark.parametrize('name', PICTURES)
+def test_the_size_of_a_linked_file_is_the_size_that_training_decodes(name, tmp_path):
+    (tmp_path / 'image').write_bytes(PICTURES[name])
+    assert look_at_file(str(tmp_path / 'image'), 'test').size_hw == decoded_size(PICTURES[name], name, 'test')
 
 
 @pytest.mark.parametrize('name', ['jpeg', 'progressive', 'png'])

@@ -152,3 +152,12 @@ def test_a_name_for_credentials_without_links_is_refused(coco, tmp_path):
     path, folder, _ = coco()
     with pytest.raises(ConversionError, match=r'link_creds=\) expected link=True with it'):
         convert_coco(path, tmp_path / 'out', images=folder, link_creds='mine')
+
+
+@pytest.mark.parametrize('link', [False, True])
+@pytest.mark.parametrize('images', ['ftp://host/images', 'htps://host/images', 'file://other/images'])
+def test_images_where_nobody_can_read_them_are_refused_before_anything_is_read(images, link, coco, tmp_path):
+    path, _, _ = coco()
+    with pytest.raises(ConversionError, match=r'convert_coco\(images=\) expected a folder or URL of images, but got'):
+        convert_coco(path, tmp_path / 'out', images=images, link=link)
+    assert not (tmp_path / 'out').exists()

@@ -17,11 +17,12 @@ from mmengine.registry import init_default_scope
 
 from deeplake_mmdet import DeepLakeDataset
 from deeplake_mmdet.cli.main import main
-from deeplake_mmdet.convert import copied_columns, copied_rows, materialize
+from deeplake_mmdet.convert import convert_coco, copied_columns, copied_rows, materialize
 from deeplake_mmdet.convert.clock import Clock
 from deeplake_mmdet.convert.storage import ImportStoppedError
 from deeplake_mmdet.errors import ColumnError, ConfigError, ConversionError, SourceError
 from deeplake_mmdet.source.links import LinkReader
+from tests.convert.convert_files import write_image
 from tests.support.children import ROOT
 from tests.support.datasets import CLASSES, columns, encode, pixels, png, rows, write_dataset
 from tests.support.s3_server import SECRET_KEY, S3Server
@@ -404,7 +405,8 @@ def test_a_whole_dataset_keeps_its_views(tmp_path: Path, files: list[str]) -> No
 def test_views_that_cannot_be_kept_are_said(tmp_path: Path, files: list[str], make_dataset: Any) -> None:
     path = viewed(tmp_path, files)
     dataset = deeplake.open(path)
-    dataset['number'][0] = 0
+    for row in range(ROWS):
+        dataset['number'][row] = 10 + row
     dataset.commit('later')
     report = materialize({'deeplake_path': path}, tmp_path / 'copy')
     assert report.views == {}
@@ -416,6 +418,49 @@ def test_views_that_cannot_be_kept_are_said(tmp_path: Path, files: list[str], ma
     report = materialize({'deeplake_path': other}, tmp_path / 'second')
     assert report.views == {'late': 3}
     assert any("'random' is left out: its query gives other rows" in remark for remark in report.remarks)
+
+
+def test_a_view_of_an_older_commit_is_kept_where_its_rows_are_as_they_were(tmp_path: Path, files: list[str]) -> None:
+    path = viewed(tmp_path, files)
+    dataset = deeplake.open(path)
+    dataset['number'][0] = 0
+    dataset.commit('a row of no view that is kept')
+    report = materialize({'deeplake_path': path}, tmp_path / 'copy')
+    assert report.views == {'late': 3, 'ordered': 3}
+    stored = deeplake.open_read_only(str(tmp_path / 'copy'))
+    assert ids_of(stored, 'late') == ids_of(dataset, 'late')
+    dataset['number'][6] = 60
+    dataset.commit('one of theirs')
+    report = materialize({'deeplake_path': path}, tmp_path / 'second')
+    assert report.views == {'ordered': 3}
+    assert any("'late' is left out: it shows main:" in remark for remark in report.remarks)
+
+
+def test_images_that_were_replaced_behind_their_links_are_said(coco: Any, tmp_path: Path) -> None:
+    path, folder, document = coco()
+    convert_coco(path, tmp_path / 'out', images=folder, link=True)
+    report = materialize({'deeplake_path': str(tmp_path / 'out')}, tmp_path / 'copy')
+    assert not any('were replaced' in remark for remark in report.remarks)
+    write_image(folder / document['images'][1]['file_name'], 7, 9)
+    (folder / document['images'][3]['file_name']).unlink()
+    report = materialize({'deeplake_path': str(tmp_path / 'out')}, tmp_path / 'second', on_error='skip')
+    assert report.rows == len(document['images']) - 1
+    assert '1 rows are left out, whose images cannot be read: [3]' in report.remarks
+    assert any(remark.startswith('1 images behind links are not of') for remark in report.remarks)
+    assert any(': [1]. They were replaced' in remark for remark in report.remarks)
+
+
+def test_a_copy_of_two_files_has_the_views_of_both(coco: Any, tmp_path: Path) -> None:
+    path, folder, document = coco()
+    convert_coco(path, tmp_path / 'out', images=folder, split='train')
+    second = {**document, 'images': [], 'annotations': []}
+    second['images'] = [{**image, 'id': image['id'] + 1000} for image in document['images']]
+    (tmp_path / 'val.json').write_text(json.dumps(second))
+    convert_coco(tmp_path / 'val.json', tmp_path / 'out', images=folder, split='val', append=True)
+    report = materialize({'deeplake_path': str(tmp_path / 'out')}, tmp_path / 'copy')
+    assert report.views == {'train': len(document['images']), 'val': len(document['images'])}
+    stored = deeplake.open_read_only(str(tmp_path / 'copy'))
+    assert ids_of(stored, 'train') == [image['id'] for image in document['images']]
 
 
 def test_a_copy_of_a_view_has_no_views(tmp_path: Path, files: list[str]) -> None:

@@ -16,8 +16,10 @@ from deeplake import types
 
 from deeplake_mmdet.cli import show
 from deeplake_mmdet.datasets.annotated import AnnotatedDataset
-from deeplake_mmdet.errors import ConfigError
+from deeplake_mmdet.errors import AnnotationError, ConfigError
 from deeplake_mmdet.inspection.show import drawn, show_rows
+from deeplake_mmdet.inspection.stats import Statistics
+from deeplake_mmdet.inspection.stats_figure import save_figure
 from deeplake_mmdet.inspection.terminal import as_text
 from tests.support.datasets import encode, write_dataset
 
@@ -103,6 +105,41 @@ def test_rows_count_within_the_query(path, capsys, tmp_path):
     assert 'row 0: b.png' in capsys.readouterr().out
     with pytest.raises(ConfigError, match=r'show\(rows=\) expected row numbers from 0 to 0, but got 1'):
         show_rows(config, [1], tmp_path)
+
+
+def test_a_folder_may_be_below_the_home_of_the_user(path, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert show_rows({'deeplake_path': path}, [0], '~/pictures') == [tmp_path / 'pictures/row_000000.jpg']
+    save_figure(Statistics.of({'deeplake_path': path}), '~/stats.png')
+    assert (tmp_path / 'stats.png').is_file()
+    assert not (tmp_path / '~').exists()
+
+
+def test_boxes_that_training_refuses_are_drawn_and_counted_as_they_are_declared(tmp_path, capsys):
+    boxes = [np.array([[8, 8, 5, 5]], 'float32')] * 4
+    path = str(tmp_path / 'ds')
+    types_ = {'boxes': types.BoundingBox('float32', 'ltwh', 'pixel'), 'height': 'int32', 'width': 'int32'}
+    sizes = {'height': np.full(4, 10, 'int32'), 'width': np.full(4, 10, 'int32')}
+    labels = [np.array([0], 'uint32')] * 4
+    write_dataset(path, 4, types=types_, values={'boxes': boxes, 'categories': labels, **sizes})
+    with pytest.raises(AnnotationError, match='4 leave their image'):
+        AnnotatedDataset({'deeplake_path': path})
+    show_rows({'deeplake_path': path}, [0], tmp_path / 'a.png')
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith('note: ') and '4 leave their image' in lines[0]
+    assert 'x y w h: 8 8 5 5' in lines[2]
+    found = Statistics.of({'deeplake_path': path})
+    assert found.to_json()['quantiles']['side of a box']['max'] == 5
+    assert '4 leave their image' in found.table().splitlines()[1]
+
+
+def test_a_class_name_of_two_lines_is_drawn_and_said_on_one(tmp_path, capsys):
+    path = str(tmp_path / 'ds')
+    write_dataset(path, 4, classes=['stop\nsign', 'b\tc', 'd'])
+    show_rows({'deeplake_path': path}, [0, 1, 2, 3], tmp_path / 'pictures')
+    assert 'stop sign' in capsys.readouterr().out
+    assert 'stop sign' in Statistics.of({'deeplake_path': path}).table()
 
 
 @pytest.mark.parametrize(('rows', 'out'), [([0, 1], 'a.png'), ([0], 'a.txt')])

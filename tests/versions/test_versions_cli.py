@@ -176,6 +176,22 @@ def test_lists_are_json_for_machines(street: str, verb: str, capsys: pytest.Capt
     assert {'views': 'name', 'log': 'changes', 'branches': 'base'}[verb] in found[0]
 
 
+def test_the_columns_that_an_import_lists_do_not_fill_the_table_of_views(
+    street: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, 'query', street, 'select img_id, "split" where height > 3', '--save-view', 'two')
+    _, all_rows, two = run(capsys, 'views', street)[1].splitlines()
+    assert all_rows.endswith('select … where "split" == \'all\'')
+    assert two.endswith('select img_id, "split" where height > 3')
+    assert 'file_name' in json.loads(run(capsys, 'views', street, '--json')[1])[0]['query']
+
+
+def test_options_of_several_values_add_up(street: str, capsys: pytest.CaptureFixture[str]) -> None:
+    edit = ['edit', street, '--branch', 'main', '--message', 'm']
+    assert run(capsys, *edit, '--drop-row', '3', '--drop-row', '5', '7')[0] == 0
+    assert '21 of 21 rows' in run(capsys, 'query', street)[1]
+
+
 def test_views_are_deleted_by_name(street: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, 'views', street, '--delete', 'all')
     assert (code, out.startswith("Deleted the view 'all' (24 rows of main:")) == (0, True)

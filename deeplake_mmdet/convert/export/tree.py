@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn
 
+from deeplake_mmdet.convert.export.leftovers import PartialFolder, clear_leftovers
 from deeplake_mmdet.convert.images import safe_path
 from deeplake_mmdet.errors import ConversionError, DeepLakeMMDetError
 
@@ -43,8 +44,9 @@ class ExportTree:
         if dataset and '://' not in dataset and nested:
             self._refuse('a folder of its own', f'it and the dataset {dataset!r} lie in each other', 'Choose another')
         self._overwrite = overwrite
+        clear_leftovers(self._final)
         self._check_free()
-        self._partial = self._final.with_name(f'.{self._final.name}.partial-{os.getpid()}')
+        self._folder: PartialFolder
         self._files: list[str] = []
         self._folders: set[Path] = set()
 
@@ -78,22 +80,21 @@ class ExportTree:
             return set()
 
     def __enter__(self) -> ExportTree:
-        shutil.rmtree(self._partial, ignore_errors=True)
         try:
-            self._partial.mkdir(parents=True)
+            self._folder = PartialFolder(self._final)
         except OSError as error:
             self._refuse('a path in a folder that can be written', f'{error.strerror}', 'Choose another path')
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        shutil.rmtree(self._partial, ignore_errors=True)
+        self._folder.release()
         if isinstance(error, OSError) and not isinstance(error, DeepLakeMMDetError):
             self._failed(error)
 
     def _failed(self, error: OSError) -> NoReturn:
         """A full disk, for one: nothing is left behind."""
         free = shutil.disk_usage(next(folder for folder in self._final.parents if folder.is_dir())).free >> 20
-        where = '' if error.filename is None else f' for {os.path.relpath(error.filename, self._partial)!r}'
+        where = '' if error.filename is None else f' for {os.path.relpath(error.filename, self._folder.path)!r}'
         raise ConversionError(
             f'export(dst={self.path!r}) expected to write all files, but got{where}: {error.strerror or error}. '
             f'Nothing is left there; {free} MiB are free. Make room, or choose another path.'
@@ -109,7 +110,7 @@ class ExportTree:
 
     def _place(self, name: str) -> Path:
         """Where a file of the tree goes; its folder exists then."""
-        path = self._partial / name
+        path = self._folder.path / name
         if path.parent not in self._folders:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._folders.add(path.parent)
@@ -118,7 +119,7 @@ class ExportTree:
 
     def scratch(self) -> IO[str]:
         """A text file without a name, on the same disk, which is gone when it is closed."""
-        return tempfile.TemporaryFile('w+', encoding='utf-8', newline='\n', dir=self._partial)
+        return tempfile.TemporaryFile('w+', encoding='utf-8', newline='\n', dir=self._folder.path)
 
     def write(self, folder: str, name: str, data: bytes, where: str) -> None:
         """Writes one file whose name comes from the dataset. A file that is there with the same content is kept.
@@ -133,7 +134,7 @@ class ExportTree:
             ConversionError: The name leads out of the folder, or another row has it, with another content.
         """
         try:
-            target = safe_path(self._partial / folder, name, where).relative_to(self._partial).as_posix()
+            target = safe_path(self._folder.path / folder, name, where).relative_to(self._folder.path).as_posix()
         except ConversionError:
             raise ConversionError(
                 f'export: {where} expected a file name relative to the folder of the images, but got {name!r}. Nothing '
@@ -143,7 +144,7 @@ class ExportTree:
             with open(self._place(target), 'xb') as file:
                 file.write(data)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
-            path = self._partial / target
+            path = self._folder.path / target
             if not path.is_file() or path.read_bytes() != data:
                 raise ConversionError(
                     f'export: {where} expected a file name of its own, but got {name!r}, by which another row wrote '
@@ -152,14 +153,14 @@ class ExportTree:
 
     def finish(self) -> None:
         """Puts the complete tree in its place, with the list of its files."""
-        with open(self._partial / MANIFEST, 'x', encoding='utf-8') as file:
+        with open(self._folder.path / MANIFEST, 'x', encoding='utf-8') as file:
             json.dump({'written_by': 'deeplake-mmdet export', 'files': sorted({*self._files})}, file, indent=0)
         self._check_free()  # again: an export takes minutes, in which somebody may have put something there
-        old = self._final.with_name(f'.{self._final.name}.replaced-{os.getpid()}')
+        old = self._folder.replaced
         if os.path.lexists(self._final):
             os.rename(self._final, old)
         try:
-            os.rename(self._partial, self._final)
+            os.rename(self._folder.path, self._final)
         except OSError:
             if os.path.lexists(old):
                 os.rename(old, self._final)
