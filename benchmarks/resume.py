@@ -117,7 +117,7 @@ def measure(side: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Resume in this process; returns seconds, and images read."""
     from mmengine.hooks import Hook
 
-    from deeplake_mmdet.engine.checkpoints import register_loaders
+    from deeplake_mmdet.checkpoints.loading import register_loaders
     from deeplake_mmdet.source.images import ImageReader
 
     register_loaders()

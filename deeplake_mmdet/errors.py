@@ -49,9 +49,25 @@ class ImageReadError(DeepLakeMMDetError, OSError):
     """The stored bytes of one image are missing, damaged, or no image."""
 
 
+class OutOfMemoryError(DeepLakeMMDetError, MemoryError):
+    """There is not enough memory for one sample."""
+
+
+class WorkerError(DeepLakeMMDetError, RuntimeError):
+    """A worker process of a dataloader was killed, crashed, or gave nothing in time."""
+
+
 class ConversionError(DeepLakeMMDetError, ValueError):
     """A file that is being converted is malformed, or its destination cannot be written."""
 
 
 class CheckpointError(DeepLakeMMDetError, ValueError):
     """A checkpoint is damaged, or holds what could run code when it is read."""
+
+
+class LineageError(DeepLakeMMDetError, ValueError):
+    """A file holds no record of a run, or one that this version does not understand."""
+
+
+class TrackerError(DeepLakeMMDetError, RuntimeError):
+    """An experiment tracker could not record something, and the run asked for this to be an error."""

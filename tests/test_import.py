@@ -75,6 +75,8 @@ ORDER = (
     'datasets',
     'metrics',
     'report',
+    'checkpoints',
+    'lineage',
     'engine',
     'convert',
     'versions',

@@ -10,6 +10,7 @@ from deeplake_mmdet.config.upgrade.bases import read_config
 from deeplake_mmdet.config.upgrade.notes import Notes
 from deeplake_mmdet.engine.join import launcher_around
 from deeplake_mmdet.errors import ConfigError
+from deeplake_mmdet.lineage.scrubbed_output import scrub_log
 
 
 def add_common(parser: argparse.ArgumentParser) -> None:
@@ -45,9 +46,12 @@ def load_config(args: argparse.Namespace) -> tuple[Any, list[str]]:
     Raises:
         ConfigError: The file or one of its bases does not exist.
     """
+    from mmengine.logging import MMLogger
+
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     if not os.path.isfile(args.config):
         raise ConfigError(f'The config file {args.config!r} does not exist.')
+    scrub_log(MMLogger.get_current_instance())
     notes = Notes()
     config = read_config(args.config, notes)
     config.launcher = args.launcher or launcher_around()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
+import select
 import sys
 
+from deeplake_mmdet.config.printable import printable
+from deeplake_mmdet.config.redaction import scrub
 from deeplake_mmdet.errors import DeepLakeMMDetError
+from deeplake_mmdet.lineage.scrubbed_output import scrubbed_traceback
 
+INTERRUPTED, READER_GONE = 130, 141  # the exit codes of a shell's command that SIGINT or SIGPIPE ended
 VERBS = {
     'train': 'train a detector from a config',
     'test': 'evaluate a checkpoint',
@@ -25,6 +30,9 @@ VERBS = {
     'show': 'draw rows with their boxes and masks',
     'stats': 'say how classes, box sizes and image sizes are distributed',
     'demo': 'make a small dataset, train on it, evaluate, and draw the result',
+    'lineage': 'say what a checkpoint or a run was made of, and whether its data are what they were',
+    'reproduce': 'train a checkpoint again: the same data revision, seed and order',
+    'compare': 'show runs side by side: data, config differences, metrics',
     'upgrade-config': 'write a config of MMDetection 2 as one of MMDetection 3',
     'doctor': 'say what is wrong with this environment, and the command that mends it',
 }
@@ -45,7 +53,7 @@ def message_of(error: Exception) -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one verb; returns the process's exit code. An error of ours is printed as one message, not as a traceback."""
+    """Run one verb; returns the process's exit code. An error of ours, and Ctrl-C, is one message and no traceback."""
     argv = list(sys.argv[1:] if argv is None else argv)
     if not argv or argv[0] in ('-h', '--help'):
         print(usage())
@@ -56,11 +64,38 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     try:
         module = importlib.import_module(f'deeplake_mmdet.cli.{verb.replace("-", "_")}')
-        return module.main(argv) or 0
+        code = module.main(argv) or 0
+        sys.stdout.flush()  # while an error of it can still be told
+        return code
     except DeepLakeMMDetError as error:
-        print(f'{type(error).__name__}: {message_of(error)}', file=sys.stderr)
+        print(printable(scrub(f'{type(error).__name__}: {message_of(error)}')), file=sys.stderr)
         if isinstance(error, TimeoutError):  # Deep Lake is still waiting, and would crash the interpreter at its end
             sys.stdout.flush()
             sys.stderr.flush()
             os._exit(1)
         return 1
+    except KeyboardInterrupt as interrupt:
+        return _interrupted(interrupt)
+    except Exception as error:
+        # Where Ctrl-C meets the start of a compiled module, Python says that the module failed.
+        if isinstance(error, ImportError) and isinstance(error.__cause__, KeyboardInterrupt):
+            return _interrupted(error.__cause__)
+        if isinstance(error, BrokenPipeError) and _let_go_of_reader():
+            return READER_GONE
+        print(scrubbed_traceback(error), file=sys.stderr, end='')
+        return 1
+
+
+def _interrupted(interrupt: KeyboardInterrupt) -> int:
+    print(f'interrupted. {interrupt}'.strip(), file=sys.stderr)
+    return INTERRUPTED
+
+
+def _let_go_of_reader() -> bool:
+    """Whether the program that read our output has ended, as ``head`` does; if so, nobody is written to any more."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    is_gone = any(event & select.POLLERR for _, event in output.poll(0))
+    if is_gone:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush at the interpreter's end
+    return is_gone

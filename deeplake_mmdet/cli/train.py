@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from deeplake_mmdet.cli.arguments import add_common, load_config
+from deeplake_mmdet.engine.elastic import go_on
 from deeplake_mmdet.engine.join import end_rank, join
 from deeplake_mmdet.engine.preemption import EXIT_CODE, Preempted
 from deeplake_mmdet.engine.prepare import leave_out_validation, prepare
@@ -65,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     join(config)
     notes += prepare(config, splits, options)
     apply_arguments(config, args)
+    notes += go_on(config)
     code = 0
     try:
         build_runner(config, notes).train()

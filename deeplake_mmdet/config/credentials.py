@@ -11,6 +11,7 @@ import difflib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,9 @@ from typing import Any
 from deeplake_mmdet.errors import ConfigError, SourceError
 
 _OWNER = 'DeepLakeDataset(deeplake_credentials'
-_PREFIX = 'vault:'
-_VARIABLE = 'DEEPLAKE_MMDET_VAULT_'
+PREFIX = 'vault:'
+_USER = re.compile(r'//([^/@]+)@')  # user:password in front of a host
+VARIABLE = 'DEEPLAKE_MMDET_VAULT_'
 _PUBLIC_KEYS = ('endpoint_url', 'aws_region', 'region', 'profile_name')
 _CREDS_KEYS = ('aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'creds_key', *_PUBLIC_KEYS)
 _SECRET_VARIABLES = ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'ACTIVELOOP_TOKEN')
@@ -52,7 +54,7 @@ class Credentials:
             return value
         if value is None or value == '':
             return cls()
-        if isinstance(value, str) and value.startswith(_PREFIX):
+        if isinstance(value, str) and value.startswith(PREFIX):
             return unstash(value)
         if not isinstance(value, Mapping):
             raise ConfigError(
@@ -107,6 +109,7 @@ class Credentials:
         """All values that nobody may read: the token, and of the storage credentials all but endpoint and region."""
         creds = (self.creds, *self.links.values())
         given = {value for some in creds for key, value in some.items() if key not in _PUBLIC_KEYS}
+        given |= {user for some in creds for user in _USER.findall(some.get('endpoint_url', ''))}
         return given | ({self.token} if self.token else set())
 
 
@@ -156,8 +159,8 @@ def stash(credentials: Credentials) -> str | None:
     parts = {'token': credentials.token, 'creds': credentials.creds, 'links': credentials.links}
     content = json.dumps(parts, sort_keys=True, default=dict)
     name = hashlib.blake2b(content.encode(), key=_process_salt(), digest_size=8).hexdigest()
-    os.environ[_VARIABLE + name] = content
-    return _PREFIX + name
+    os.environ[VARIABLE + name] = content
+    return PREFIX + name
 
 
 def unstash(reference: str | None) -> Credentials:
@@ -168,7 +171,7 @@ def unstash(reference: str | None) -> Credentials:
     """
     if reference is None:
         return Credentials()
-    content = os.environ.get(_VARIABLE + reference[len(_PREFIX) :])
+    content = os.environ.get(VARIABLE + reference[len(PREFIX) :])
     if content is None:
         raise SourceError(
             f'The credentials {reference!r} are not known to this process: they live only in the process that read '
@@ -181,4 +184,4 @@ def unstash(reference: str | None) -> Credentials:
 
 def _process_salt() -> bytes:
     """Key of the reference's hash, shared with children, so that a reference says nothing about the secret."""
-    return bytes.fromhex(os.environ.setdefault(_VARIABLE + 'SALT', os.urandom(16).hex()))
+    return bytes.fromhex(os.environ.setdefault(VARIABLE + 'SALT', os.urandom(16).hex()))

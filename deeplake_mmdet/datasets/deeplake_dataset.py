@@ -22,6 +22,7 @@ from deeplake_mmdet.annotations.index import AnnotationIndex
 from deeplake_mmdet.annotations.labels import class_names
 from deeplake_mmdet.annotations.memory import give_back
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
+from deeplake_mmdet.datasets import being_read
 from deeplake_mmdet.datasets.image_faults import ImageFaults
 from deeplake_mmdet.datasets.image_store import ImageStore
 from deeplake_mmdet.datasets.mask_steps import loads_masks, loads_polygons
@@ -29,7 +30,7 @@ from deeplake_mmdet.datasets.mask_store import MaskStore, no_masks
 from deeplake_mmdet.datasets.open_objects import OpenObjects
 from deeplake_mmdet.datasets.palette import palette
 from deeplake_mmdet.datasets.selection import check_not_empty, filtered, smallest_box, subset
-from deeplake_mmdet.errors import AnnotationError, ConfigError, ImageReadError
+from deeplake_mmdet.errors import AnnotationError, ConfigError, ImageReadError, OutOfMemoryError
 from deeplake_mmdet.source.columns import ColumnMap, map_columns
 from deeplake_mmdet.source.handle import SourceHandle
 from deeplake_mmdet.source.images import ImageReader
@@ -386,13 +387,19 @@ class DeepLakeDataset(BaseDetDataset):
 
         Raises:
             ImageReadError: Its image cannot be read; with ``on_error='skip'`` the next readable sample is given.
+            OutOfMemoryError: There is not enough memory for it.
         """
         first = range(len(self))[idx]  # an IndexError ends `for sample in dataset`
         index = self.index
         for step in range(len(self)):
             place = (first + step) % len(self)
+            self._begin([int(self._order[place])])
             try:
-                return self.pipeline(self.get_data_info(place))
+                sample = self.pipeline(self.get_data_info(place))
+                being_read.end()
+                return sample
+            except MemoryError as error:
+                raise self._too_large(int(index.rows[self._order[place]]), error) from error
             except Exception as error:
                 row = int(index.rows[self._order[place]])
                 unreadable = self._faults.of(row, error)
@@ -406,12 +413,19 @@ class DeepLakeDataset(BaseDetDataset):
                 self._faults.note(row, unreadable)
         raise ImageReadError(f'{self.source.revision}: none of the {len(self)} images can be read.')
 
+    def _too_large(self, row: int, error: MemoryError) -> OutOfMemoryError:
+        return OutOfMemoryError(
+            f'There is not enough memory for row {row} of {self.source.revision}: {error}. Set fewer num_workers or a '
+            'smaller batch_size; a query can leave out an image that is much larger than the others.'
+        )
+
     def __getitems__(self, indices: Sequence[int]) -> list[Any]:
         """Several samples, their images and their masks read in one call each; PyTorch's fetcher calls it."""
         if self._spec.loader_type == 'python':
             return [self[idx] for idx in indices]
         order = [self._order[range(len(self))[idx]] for idx in indices]
         masks = self._wanted_masks()
+        self._begin(order)
         self.images.read_ahead(self.index.rows[order])
         try:
             if masks is not None:
@@ -421,6 +435,12 @@ class DeepLakeDataset(BaseDetDataset):
             self.images.forget()
             if masks is not None:
                 masks.forget()
+
+    def _begin(self, images: Sequence[int]) -> None:
+        """Note, in a worker process, which images of the index are being read."""
+        if being_read.is_noted():
+            ids = [self.index.img_ids[image] for image in images]
+            being_read.begin(self.index.rows[images].tolist(), ids, self.source.revision)
 
     # Subsets
 

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from deeplake_mmdet.datasets.image_store import ImageStore
-from deeplake_mmdet.errors import ImageReadError
+from deeplake_mmdet.errors import ImageReadError, SourceError
 from deeplake_mmdet.source.images import decodes, size_of
 
 
@@ -65,6 +65,7 @@ class ImageFaults:
 
         Raises:
             ImageReadError: An image is unreadable and not to be skipped.
+            SourceError: The storage failed.
         """
         unknown = np.flatnonzero((sizes <= 0).any(axis=1))
         found = self._images.reader.sizes(rows[unknown].tolist())
@@ -72,6 +73,8 @@ class ImageFaults:
             row = int(rows[image])
             try:
                 sizes[image] = size or size_of(self._images.get(row))
+            except SourceError:  # some of them are OSErrors too, and none is a fault of this image
+                raise
             except OSError as error:
                 if not self.skip:
                     raise self.of(row, error) or self._images.reader.error(row, 'has no size') from error

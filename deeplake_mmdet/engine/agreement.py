@@ -47,7 +47,7 @@ def _identity(dataset: DeepLakeDataset) -> tuple[str, str, str]:
     source = dataset.source
     facts = {key: value for key, value in source.revision.to_strings().items() if key not in ('uri', 'digest')}
     rows = hashlib.sha256(source.rows.astype('<i8').tobytes()).hexdigest()
-    same = repr((sorted(facts.items()), rows, dataset.metainfo['classes'], len(dataset)))
+    same = repr((sorted(facts.items()), source.mark, rows, dataset.metainfo['classes'], len(dataset)))
     return str(source.revision), facts['view_id'], hashlib.sha256(same.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole: written under another name first, and passed over when they are damaged.
+"""Checkpoints that are whole: written under another name first, and passed over when they are damaged.
 
 A process that is killed while it writes leaves half a file, and the next start would take it for the latest one.
 """
@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import socket
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from deeplake_mmdet.errors import ConfigError
 
 _LATEST = 'last_checkpoint'  # the file in which MMEngine notes the name of the newest checkpoint
 _NAMES = ('epoch_*.pth', 'iter_*.pth')
@@ -20,22 +24,28 @@ def save_whole(save: Callable[[str], Any], out_dir: str, filename: str) -> None:
     """Have a checkpoint appear under its name only when all of it is on the disk.
 
     Args:
-        save: Writes the file of the given name into `out_dir`; where it writes none, as on other ranks than the first,
-            nothing happens.
+        save: Writes the file of the given name into `out_dir`, on the first rank; or, as strategies that share a model
+            out do, a folder into which every rank writes.
         out_dir: A folder; files behind a URL are written at once by their storage.
         filename: The name.
     """
+    from mmengine.dist import barrier, is_main_process
+
     if '://' in str(out_dir):
         save(filename)
         return
-    partial = os.path.join(out_dir, f'{filename}.partial')
+    partial, whole = (Path(out_dir, name) for name in (f'{filename}.partial', filename))
     try:
-        save(f'{filename}.partial')
-        if os.path.isfile(partial):
-            os.replace(partial, os.path.join(out_dir, filename))
+        save(partial.name)
+        if partial.is_dir():
+            barrier()
+        if is_main_process() and partial.exists():
+            if whole.is_dir():  # only files and empty folders are replaced in one step
+                shutil.rmtree(whole)
+            os.replace(partial, whole)
     finally:
-        if os.path.isfile(partial):
-            os.remove(partial)
+        if is_main_process() and partial.is_file():
+            partial.unlink()
 
 
 def note_latest(work_dir: str, path: str) -> None:
@@ -43,28 +53,47 @@ def note_latest(work_dir: str, path: str) -> None:
     Path(work_dir, _LATEST).write_text(path)
 
 
-def newest_whole(work_dir: str, logger: logging.Logger) -> str | None:
+def checkpoints_in(work_dir: str) -> dict[str, list[int]]:
+    """The checkpoints of a work dir, and MMEngine's note of the newest: name to time of the last change (ns) and size
+    (bytes)."""
+    found = (file for name in (*_NAMES, _LATEST) for file in Path(work_dir).glob(name))
+    return {file.name: [file.stat().st_mtime_ns, file.stat().st_size] for file in found}
+
+
+def newest_whole(work_dir: str, logger: logging.Logger, but: Mapping[str, list[int]] | None = None) -> str | None:
     """The newest checkpoint of a work dir that is not damaged, on all ranks; None where there is none.
 
     Args:
         work_dir: The folder.
         logger: Told of damaged ones.
+        but: What is passed over unless it changed, as `checkpoints_in` gives it.
+
+    Raises:
+        ConfigError: Another rank cannot see the checkpoint.
     """
-    from mmengine.dist import broadcast_object_list, is_main_process
+    from mmengine.dist import all_gather_object, broadcast_object_list, is_main_process
 
-    found: list[str | None] = [None]
+    told: list[str | None] = [None]
     if is_main_process():
-        found = [_newest_whole(Path(work_dir), logger)]
-    broadcast_object_list(found)
-    return found[0]
+        told = [_newest_whole(Path(work_dir), logger, but or {})]
+    broadcast_object_list(told)
+    found = told[0]
+    if found and '://' not in found:
+        blind = [name for name in all_gather_object('' if os.path.exists(found) else socket.gethostname()) if name]
+        if blind:
+            raise ConfigError(
+                f'work_dir is {work_dir!r}, whose checkpoint {found!r} cannot be seen on {blind[0]}. Give a folder '
+                'that all machines share.'
+            )
+    return found
 
 
-def _newest_whole(work_dir: Path, logger: logging.Logger) -> str | None:
-    noted = work_dir / _LATEST
-    named = noted.read_text().strip() if noted.is_file() else ''
+def _newest_whole(work_dir: Path, logger: logging.Logger, but: Mapping[str, list[int]]) -> str | None:
+    there = {name: facts for name, facts in checkpoints_in(str(work_dir)).items() if but.get(name) != facts}
+    named = (work_dir / _LATEST).read_text().strip() if there.pop(_LATEST, None) else ''
     if '://' in named:
         return named
-    others = sorted((file for name in _NAMES for file in work_dir.glob(name)), key=os.path.getmtime, reverse=True)
+    others = [work_dir / name for name in sorted(there, key=there.__getitem__, reverse=True)]
     first = [Path(named)] if named else []
     for path in [*first, *(file for file in others if file not in first)]:
         fault = _fault(path)
@@ -76,6 +105,10 @@ def _newest_whole(work_dir: Path, logger: logging.Logger) -> str | None:
 
 def _fault(path: Path) -> str | None:
     """Why a checkpoint cannot be read; None for a whole one. The sums that torch writes are checked, nothing is run."""
+    if path.is_dir():
+        parts = [part for part in sorted(path.rglob('*.pt*')) if part.is_file()]
+        found = (f'{part.name}: {fault}' for part in parts if (fault := _fault(part)))
+        return next(found, None) if parts else 'it is empty'
     try:
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()

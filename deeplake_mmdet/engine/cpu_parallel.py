@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.logging import print_log
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from mmengine.registry import MODEL_WRAPPERS
+from torch.nn import SyncBatchNorm
 
 
 @MODEL_WRAPPERS.register_module(force=True)
@@ -22,6 +24,13 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
     """
 
     def __init__(self, module: Any, device_ids: Any = None, **kwargs: Any) -> None:
+        synchronised = sum(isinstance(layer, SyncBatchNorm) for layer in module.modules())
+        if synchronised:
+            print_log(
+                f'{synchronised} layers of synchronised batch norm normalise by the batch of their own rank: torch '
+                'synchronises them on GPUs only.',
+                logger='current',
+            )
         super().__init__(module=revert_sync_batchnorm(module), **kwargs)
 
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from typing import Any
 
+from deeplake_mmdet.engine.process_group import form_group
 from deeplake_mmdet.errors import ConfigError
 
 # What each launcher calls the facts that torch reads from the environment.
@@ -59,9 +60,9 @@ def join(config: Any) -> None:
         config: The run's config: its ``launcher``, and ``env_cfg.dist_cfg``.
 
     Raises:
-        ConfigError: The launcher did not start this process; or the port on which the processes meet is in use.
+        ConfigError: The launcher did not start this process; or the processes do not meet, because a port is in use or
+            somebody does not come in time.
     """
-    import torch
     import torch.distributed as dist
 
     launcher = config.get('launcher') or 'none'
@@ -75,13 +76,8 @@ def join(config: Any) -> None:
             'environment. Start with torchrun (tools/dist_train.sh), or leave out --launcher to train in one process.'
         )
     try:
-        if torch.cuda.is_available():
-            from mmengine.dist import init_dist
-
-            init_dist(launcher, **dict((config.get('env_cfg') or {}).get('dist_cfg') or {'backend': 'nccl'}))
-        else:
-            dist.init_process_group('gloo')
-    except dist.DistNetworkError as error:
+        form_group(launcher, config)
+    except (dist.DistNetworkError, dist.DistStoreError) as error:
         raise ConfigError(_unmet(str(error))) from None
     atexit.register(_leave)  # gloo's threads, left running, would abort the interpreter at its end
 

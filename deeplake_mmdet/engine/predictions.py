@@ -12,7 +12,7 @@ import os
 import pickle
 from typing import Any
 
-from deeplake_mmdet.engine.checkpoint_stand_ins import STAND_INS, StandIn, restore
+from deeplake_mmdet.checkpoints.stand_ins import STAND_INS, StandIn, restore
 from deeplake_mmdet.errors import ConfigError
 
 

@@ -6,21 +6,30 @@ the next sample.
 
 from __future__ import annotations
 
+import functools
+import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
+from multiprocessing.sharedctypes import RawArray
+from multiprocessing.util import Finalize
 from types import FrameType
 from typing import Any
 
 import torch
 import torch.distributed as dist
+from mmengine.dist import barrier
 from mmengine.hooks import EMAHook, Hook
 
 from deeplake_mmdet.engine.checkpoint_files import note_latest
+from deeplake_mmdet.engine.process_group import timeout_of
+from deeplake_mmdet.metrics.patient_group import patient_group
 
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 _SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
+_LOOK_S = 0.2  # between two looks of a worker at its parent
 
 
 class Preempted(SystemExit):
@@ -34,6 +43,8 @@ class ObedientWorker:
     """A loader's ``worker_init_fn``, after which its workers stop only when the training tells them to.
 
     A cluster's signal often goes to all processes of a job, and the training needs its workers until it has stopped.
+    Blocking the signal would not do, because Deep Lake's threads are there before, and take it. So workers ignore it,
+    and look at a flag that their parent sets when it ends.
 
     Args:
         before: The loader's own ``worker_init_fn``, or None.
@@ -41,20 +52,33 @@ class ObedientWorker:
 
     def __init__(self, before: Callable[[int], Any] | None) -> None:
         self._before = before
+        self._ending = _ending(os.getpid())
 
     def __call__(self, worker: int) -> None:
-        if hasattr(signal, 'sigwaitinfo'):  # only there a signal says who sent it
-            signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-            threading.Thread(target=_obey, args=(os.getppid(),), daemon=True).start()
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        threading.Thread(target=_obey, args=(self._ending,), daemon=True).start()
         if self._before is not None:
             self._before(worker)
 
 
-def _obey(parent: int) -> None:
-    """End this process when its parent sends SIGTERM; what others send is passed over."""
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-        pass
+@functools.cache
+def _ending(process: int) -> Any:
+    """A flag in memory that the workers of a process share, set when it ends, before it waits for them."""
+    flag = RawArray('B', 1)
+    Finalize(None, _raise, args=(flag,), exitpriority=100)
+    return flag
+
+
+def _raise(flag: Any) -> None:
+    flag[0] = 1
+
+
+def _obey(ending: Any) -> None:
+    """End this process, a worker, with its parent."""
+    parent = multiprocessing.parent_process()
+    while not ending[0] and (parent is None or parent.is_alive()):
+        time.sleep(_LOOK_S)
     os._exit(0)
 
 
@@ -69,12 +93,13 @@ class Preemption(Hook):
         self._signal = 0
         self._before: dict[int, Any] = {}
         self._group: Any = None
+        self._batches = 0  # of a validation, that all ranks have
 
     def before_run(self, runner: Any) -> None:
         """Listen, where this is the main thread: only it can."""
         if dist.is_initialized() and dist.get_world_size() > 1:
             # One small number an iteration over the network of the CPUs: GPUs are not made to wait.
-            self._group = dist.new_group(backend='gloo')
+            self._group = dist.new_group(backend='gloo', timeout=timeout_of(runner.cfg))
         for number in _SIGNALS:
             try:
                 self._before[number] = signal.signal(number, self._note)
@@ -86,6 +111,18 @@ class Preemption(Hook):
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
+
+    def before_test(self, runner: Any) -> None:
+        """A test has nothing to keep: a signal ends it as ever."""
+        self.after_run(runner)
+
+    def before_val_epoch(self, runner: Any) -> None:
+        """Ranks may have unequally many batches, and can only ask each other as long as all have one."""
+        self._batches = self._of_all(len(runner.val_dataloader), dist.ReduceOp.MIN)
+
+    def after_val_epoch(self, runner: Any, metrics: Any = None) -> None:
+        """Wait for the first rank, which may write a report; the next iteration would not wait as long."""
+        barrier(patient_group())
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Stop here if any rank was asked to.
@@ -102,7 +139,7 @@ class Preemption(Hook):
         Raises:
             Preempted: One was asked to.
         """
-        if not self._asked():
+        if batch_idx >= self._batches or not self._asked():
             return
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):  # it has put the averaged weights into the model's place
@@ -114,12 +151,16 @@ class Preemption(Hook):
 
     def _asked(self) -> bool:
         """Whether any rank was asked to stop."""
-        if self._group is None:
-            return bool(self._signal)
-        flag = torch.tensor([self._signal])
-        dist.all_reduce(flag, op=dist.ReduceOp.MAX, group=self._group)
-        self._signal = int(flag)
+        self._signal = self._of_all(self._signal, dist.ReduceOp.MAX)
         return bool(self._signal)
+
+    def _of_all(self, number: int, operation: Any) -> int:
+        """The greatest, or the least, of the numbers of all ranks."""
+        if self._group is None:
+            return number
+        shared = torch.tensor([number])
+        dist.all_reduce(shared, op=operation, group=self._group)
+        return int(shared)
 
     def _stop(self, runner: Any, iterations: int, *, by_epoch: bool) -> None:
         name = f'iter_{iterations}.pth'

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import logging
 import os
 import tempfile
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
+from mmengine.logging import MMLogger, print_log
+
 from deeplake_mmdet.config.dicts import type_name
 from deeplake_mmdet.config.short_form.expand import expand
 from deeplake_mmdet.config.short_form.loader_options import OPTIONS, Option, let_go_of_workers
 from deeplake_mmdet.config.upgrade.upgrade import upgrade
+from deeplake_mmdet.engine.config_agreement import check_same_config
 from deeplake_mmdet.engine.datasets_in_config import (
     SPLITS,
     PinnedDataset,
@@ -24,7 +28,9 @@ from deeplake_mmdet.engine.num_classes import fit_heads
 from deeplake_mmdet.engine.resolved_once import pin_together
 from deeplake_mmdet.engine.resumable_config import let_resume
 from deeplake_mmdet.engine.secrets_in_config import CREDENTIALS_KEY, hide_credentials
+from deeplake_mmdet.engine.told_failures import failures_told
 from deeplake_mmdet.errors import ConfigError
+from deeplake_mmdet.lineage.scrubbed_output import scrub_log
 
 # Command-line options for these keys stand above what older and shorter forms make of them.
 _REWRITTEN = (
@@ -38,6 +44,7 @@ _REWRITTEN = (
 )
 
 
+@failures_told()
 def prepare(config: Any, splits: tuple[str, ...] = SPLITS, overrides: Mapping[str, Any] | None = None) -> list[str]:
     """Hide the secrets, resolve older and shorter forms, pin the data, fit the heads, and refuse what cannot work.
 
@@ -54,14 +61,18 @@ def prepare(config: Any, splits: tuple[str, ...] = SPLITS, overrides: Mapping[st
     """
     check_work_dir(config.get('work_dir'))
     overrides = copy.deepcopy(dict(overrides or {}))
-    hide_credentials(config)
+    warnings = hide_credentials(config)
     hide_credentials({'--cfg-options': overrides})
+    scrub_log(MMLogger.get_current_instance())
+    for warning in warnings:
+        print_log(warning, 'current', logging.WARNING)
     notes = [*upgrade(config, config.filename), *expand(config, config.filename)]
     _override(config, overrides)
     let_concatenate(config)
     if any(True for _ in find_datasets(config, splits)):
         for split in splits:
             _check_files(config, split)
+    check_same_config(config)
     pinned = pin_together(config, splits)
     pin_test_like_val(config)
     for split in splits:

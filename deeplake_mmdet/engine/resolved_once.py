@@ -9,6 +9,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from deeplake_mmdet.engine.datasets_in_config import PinnedDataset, find_datasets, pin_datasets
+from deeplake_mmdet.engine.elastic import pin_as_before
 from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError
 
 _COMMIT = 'deeplake_commit_id'
@@ -27,6 +28,7 @@ def pin_together(config: MutableMapping[str, Any], splits: tuple[str, ...]) -> l
     """
     from mmengine.dist import broadcast_object_list, get_rank, get_world_size
 
+    pin_as_before(config, splits)
     if get_world_size() == 1:
         return pin_datasets(config, splits)
     told: list[Any] = [None]

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.distributed.elastic.multiprocessing.errors import record
 
+from deeplake_mmdet.engine.elastic import go_on
 from deeplake_mmdet.engine.given_data import put_data, release_data
 from deeplake_mmdet.engine.inputs import copied, put_model
 from deeplake_mmdet.engine.join import join
@@ -96,7 +97,7 @@ def train_on_rank(config: Any, module: Any, notes: list[str], timestamp: str | N
 
 
 def _train(config: Any, module: Any, notes: list[str], timestamp: str | None, meta: Mapping[str, Any]) -> TrainResult:
-    runner = build_runner(config, notes, model=module, timestamp=timestamp)
+    runner = build_runner(config, [*notes, *go_on(config)], model=module, timestamp=timestamp)
     record = RunRecord(meta)
     runner.register_hook(record, priority='VERY_LOW')
     runner.train()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mmengine import dist
 from mmengine.evaluator import BaseMetric
 
 from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset, identity
@@ -21,14 +20,15 @@ from deeplake_mmdet.metrics.evaluated_dataset import (
 )
 from deeplake_mmdet.metrics.evaluation import Evaluation
 from deeplake_mmdet.metrics.ground_truth import GroundTruth
+from deeplake_mmdet.metrics.patient_group import gather, tell
 
 
 class DetectionMetric(BaseMetric):
     """A metric of detections against the annotations of the evaluated `DeepLakeDataset`.
 
     Args:
-        collect_device: ``'cpu'`` or ``'gpu'``, for configs of MMDetection's metrics. Predictions travel through the
-            process group's own backend either way, unless `collect_dir` is given.
+        collect_device: ``'cpu'`` or ``'gpu'``, for configs of MMDetection's metrics. Predictions travel by gloo either
+            way, unless `collect_dir` is given.
         prefix: Put before the names of the metrics.
         collect_dir: A folder that all machines see, through which predictions are gathered instead.
 
@@ -75,26 +75,27 @@ class DetectionMetric(BaseMetric):
             Metric name to value, on every rank.
 
         Raises:
-            ConfigError: The predictions are not one for each image of the evaluated dataset.
+            ConfigError: The predictions are not one for each image of the evaluated dataset, or the ranks cannot gather
+                them in `collect_dir`.
         """
         own = Detections.join(self.results)
         self.results.clear()
-        gathered = self._gather(own)
-        measured: list[Any] = [None]
+        gathered = gather(own, self.collect_dir)
+        measured: Any = None
         if gathered is not None:
             try:
                 for part in gathered:
                     self._checked(part)
                 detections = once(gathered, size, type(self).__name__, ranks=len(gathered))
-                measured = [self._named(self._compute(detections))]
+                measured = self._named(self._compute(detections))
             except Exception as error:
-                failure = error if isinstance(error, DeepLakeMMDetError) else RuntimeError(f'The first rank: {error!r}')
-                dist.broadcast_object_list([failure])  # the other ranks would wait for ever
+                ours = isinstance(error, DeepLakeMMDetError)
+                tell(error if ours else RuntimeError(f'The first rank: {error!r}'))  # the others would wait for ever
                 raise
-        dist.broadcast_object_list(measured)
-        if isinstance(measured[0], Exception):
-            raise measured[0]
-        values: dict[str, float] = measured[0]
+        told = tell(measured)
+        if isinstance(told, Exception):
+            raise told
+        values: dict[str, float] = told
         return values
 
     def compute_metrics(self, results: list[Detections]) -> dict[str, float]:
@@ -122,16 +123,6 @@ class DetectionMetric(BaseMetric):
         check_images_are_its_own(self, dataset, detections.sources)
         _check_labels(detections, dataset.index.classes)
         return detections
-
-    def _gather(self, own: Detections) -> list[Detections] | None:
-        """The detections of each rank, on the first rank."""
-        if self.collect_dir is not None:
-            collected: list[Detections] | None = dist.collect_results(
-                [own], dist.get_world_size(), 'cpu', tmpdir=self.collect_dir
-            )
-            return collected
-        gathered: list[Detections] | None = dist.gather_object(own)
-        return gathered
 
     def _named(self, values: dict[str, float]) -> dict[str, float]:
         return {f'{self.prefix}/{name}' if self.prefix else name: value for name, value in values.items()}

@@ -150,13 +150,14 @@ def _with_texts(canvas: np.ndarray, shapes: Iterable[Shape], scale: float) -> np
         if not shape.text:
             continue
         x1, y1, _, y2 = _on_canvas(shape, canvas, scale)
-        width = pen.textlength(shape.text, font=_font())
+        text = ' '.join(shape.text.split())  # Pillow measures no text of several lines
+        width = pen.textlength(text, font=_font())
         left = max(0, min(x1, canvas.shape[1] - width - 4))
         top = y1 - _LETTERS - 4
         if shape.below or top < 0:
             top = min(y2, canvas.shape[0] - _LETTERS - 4)
         pen.rectangle((left, top, left + width + 4, top + _LETTERS + 4), fill=shape.colour)
-        pen.text((left + 2, top + 1), shape.text, fill=_ink_on(shape), font=_font())
+        pen.text((left + 2, top + 1), text, fill=_ink_on(shape), font=_font())
     return np.asarray(image)[..., ::-1]
 
 

@@ -56,14 +56,14 @@ def draw_gallery(outcome: Outcome, dataset: DeepLakeDataset, limit: int) -> list
     rows = [int(truth.rows[item.image]) for item in worst]
     gallery = []
     for item, row, file_name in zip(worst, rows, _file_names(dataset, rows), strict=True):
-        image = _read(dataset, row)
+        image = read_image(dataset, row)
         jpeg = thumbnail(image, truth.sizes[item.image].tolist(), item.marks)
         img_id = truth.img_ids[item.image]
         gallery.append(GalleryImage(row, img_id, file_name, item.mistakes, item.counts, image is not None, jpeg))
     return gallery
 
 
-def _read(dataset: DeepLakeDataset, row: int) -> np.ndarray | None:
+def read_image(dataset: DeepLakeDataset, row: int) -> np.ndarray | None:
     """BGR uint8 (H, W, 3), as the pipeline reads it; None where it cannot be read, which is in the log."""
     import cv2
     import mmcv

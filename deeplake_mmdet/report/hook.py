@@ -12,9 +12,11 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from deeplake_mmdet.errors import ConfigError
+from deeplake_mmdet.metrics.evaluated_dataset import evaluated_dataset
 from deeplake_mmdet.report.of_metric import report_metric
+from deeplake_mmdet.report.outcome import Outcome
 from deeplake_mmdet.report.subject import Subject
-from deeplake_mmdet.report.tracker import send
+from deeplake_mmdet.report.tracker import send, send_predictions
 from deeplake_mmdet.report.write import PAGE, folder_of
 
 
@@ -101,11 +103,14 @@ class DeepLakeReportHook(Hook):
 
     def _write_one(self, runner: Any, metric: Any, stage: str, number: int) -> None:
         folder = folder_of(runner.log_dir, number)
-        page = report_metric(metric, subject_of(runner, stage), folder, images=self.images)
+        outcome = Outcome.of(metric.evaluation)
+        page = report_metric(metric, outcome, subject_of(runner, stage), folder, images=self.images)
         runner.logger.info(f'Report: {folder / PAGE}')
         if self.tracker:
             prefix = 'report' if number == 1 else f'report_{number}'
-            send(runner.visualizer, page.pictures, prefix, runner.epoch or runner.iter if _trains(runner) else 0)
+            step = runner.epoch or runner.iter if _trains(runner) else 0
+            send(runner.visualizer, page.pictures, prefix, step)
+            send_predictions(runner, outcome, evaluated_dataset(metric), self.images, step)
 
 
 def subject_of(runner: Any, stage: str) -> Subject:

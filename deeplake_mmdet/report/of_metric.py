@@ -14,11 +14,12 @@ from deeplake_mmdet.report.subject import Subject
 from deeplake_mmdet.report.write import write_report
 
 
-def report_metric(metric: Any, subject: Subject, folder: Path, *, images: int = 12) -> Page:
+def report_metric(metric: Any, outcome: Outcome, subject: Subject, folder: Path, *, images: int = 12) -> Page:
     """Write the data and the page of a report.
 
     Args:
         metric: A metric of ours with an ``evaluation``.
+        outcome: What is right and wrong of it.
         subject: What was evaluated.
         folder: Where both go; made if missing.
         images: How many of the worst images are shown.
@@ -26,6 +27,5 @@ def report_metric(metric: Any, subject: Subject, folder: Path, *, images: int = 
     Raises:
         ConfigError: The evaluated dataset is no longer open.
     """
-    outcome = Outcome.of(metric.evaluation)
     gallery = draw_gallery(outcome, evaluated_dataset(metric), images)
     return write_report(Report(subject, metric.evaluation, gallery), outcome, folder)

@@ -1,8 +1,7 @@
 """What tells one content of a dataset from another one of the same revision.
 
-A revision's words could come back with other rows. Deep Lake's version ids are counters, so two copies of a dataset
-that were written further have the same ones; and a view can be deleted and saved anew under its name. So what is kept
-outside of a dataset, under its revision, is kept under this as well.
+A revision's words could come back with other rows (`deeplake_mmdet.source.marks`). So what is kept outside of a
+dataset, under its revision, is kept under this as well.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import os
 from deeplake_mmdet.config.location import OPENED, Location
 from deeplake_mmdet.source.fork_gate import reading
 from deeplake_mmdet.source.handle import SourceHandle
+from deeplake_mmdet.source.marks import mark_of
 from deeplake_mmdet.source.recipe import Opened
 
 
@@ -34,12 +34,9 @@ def fingerprint(source: SourceHandle) -> str | None:
 
 
 def _of_format_4(opened: Opened) -> str | None:
-    head, tip = opened.parents
-    if opened.view_id is None:
-        commit = tip.history[opened.commit_id]
-        return f'{commit.client_timestamp}\0{commit.message}'
-    tag = head.tags[opened.view_id]
-    return str(tag.id) if tag.version else None
+    head, _ = opened.parents
+    follows_head = opened.view_id is not None and not head.tags[opened.view_id].version
+    return None if follows_head else mark_of(opened)
 
 
 def _of_format_3(opened: Opened) -> str | None:

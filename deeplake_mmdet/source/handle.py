@@ -30,6 +30,7 @@ from deeplake_mmdet.source.column_types import stores_encoded
 from deeplake_mmdet.source.fork_gate import reading
 from deeplake_mmdet.source.format3.memory import own
 from deeplake_mmdet.source.format3.stuck import say_stuck
+from deeplake_mmdet.source.marks import mark_of
 from deeplake_mmdet.source.open import open_recipe, verify_reopened
 from deeplake_mmdet.source.query import apply_query, span_of
 from deeplake_mmdet.source.recipe import Opened, Recipe
@@ -37,6 +38,7 @@ from deeplake_mmdet.source.revision import Revision
 from deeplake_mmdet.source.waiting import QUERY_DEADLINE_S, READ_DEADLINE_S, DeadlineError, wait
 
 _TRIES = 3
+_GONE = '. A file of the dataset is gone: somebody deleted it, or what it belongs to, or a copy is incomplete.'
 
 
 class SourceHandle:
@@ -50,6 +52,7 @@ class SourceHandle:
         rows: Row numbers of the selection in the commit (or in the saved view), int64 of shape (N,).
         base_rows: Number of rows of the commit or the saved view.
         remarks: What was noticed on opening it, for the log.
+        mark: See `mark_of`.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class SourceHandle:
         self.base_rows = base_rows
         self.remarks = tuple(remarks)
         self._recipe = recipe
+        self.mark = ''
         self._checked: set[str] = set()
         self._opened: Opened | None = None
         self._pid = 0
@@ -94,7 +98,7 @@ class SourceHandle:
             credentials=recipe.credentials,
         )
         handle = cls(pinned, revision, opened.rows, len(opened.base), opened.remarks)
-        handle._opened, handle._pid = opened, os.getpid()
+        handle._opened, handle._pid, handle.mark = opened, os.getpid(), mark_of(opened)
         return handle
 
     def __getstate__(self) -> dict[str, Any]:
@@ -284,8 +288,10 @@ class SourceHandle:
             try:
                 with reading():
                     return once(end)
-            except (IndexError, RevisionChangedError, SourceNotFoundError):
+            except IndexError:
                 raise
+            except (RevisionChangedError, SourceNotFoundError) as error:
+                raise type(error)(f'{error} Found on reading {what}.') from None
             except Exception as error:  # Deep Lake's errors have no common base, and their text may hold a key
                 # The handle is spoilt: a block that failed once fails for ever.
                 self._opened = None
@@ -356,7 +362,8 @@ class SourceHandle:
 
     def _failed(self, what: str, error: Exception) -> str:
         detail = self.credentials.scrub(str(error))
-        return f'Reading {what} of {self.revision} failed: {type(error).__name__}: {detail}'
+        gone = _GONE if 'not found' in detail.lower() else ''
+        return f'Reading {what} of {self.revision} failed: {type(error).__name__}: {detail}{gone}'
 
     def _open(self) -> Opened:
         if not self.is_open:
@@ -369,11 +376,16 @@ class SourceHandle:
             opened = open_recipe(self._recipe)
         except (ConfigError, RevisionNotFoundError) as error:  # it was there when it was resolved
             raise RevisionChangedError(f'{self.revision} is not what it was when it was resolved: {error}') from None
+        except SourceNotFoundError as error:
+            if self._recipe.location.is_opened:
+                raise  # nothing is gone: another process has it
+            raise SourceNotFoundError(f'{self.revision} was there when it was resolved, and is gone: {error}') from None
         verify_reopened(
             opened,
             dataset_id=self.revision.dataset_id,
             commit_id=self.revision.commit_id,
             base_rows=self.base_rows,
+            mark=self.mark,
         )
         return opened
 

@@ -18,6 +18,7 @@ from deeplake_mmdet.errors import DeepLakeMMDetError, RevisionChangedError, Sour
 from deeplake_mmdet.source.fork_gate import guard_forks, reading
 from deeplake_mmdet.source.format3.open import is_format3, open_format3
 from deeplake_mmdet.source.live import open_live
+from deeplake_mmdet.source.marks import mark_of
 from deeplake_mmdet.source.pins import open_branch, open_commit, open_view, resolve_ref
 from deeplake_mmdet.source.query import apply_query
 from deeplake_mmdet.source.recipe import Opened, Recipe
@@ -113,12 +114,17 @@ def refused(uri: str, credentials: Credentials, error: Exception) -> str:
     return f'{uri} could not be opened: {type(error).__name__}: {detail}. {advice}'
 
 
-def verify_reopened(opened: Opened, *, dataset_id: str, commit_id: str, base_rows: int) -> None:
+def verify_reopened(opened: Opened, *, dataset_id: str, commit_id: str, base_rows: int, mark: str) -> None:
     """Refuse a reopened dataset that is not the one resolved before.
 
+    Args:
+        opened: What was opened again.
+        dataset_id, commit_id, base_rows: What was resolved.
+        mark: Its `mark_of`.
+
     Raises:
-        RevisionChangedError: Another dataset, commit or number of rows. A lost commit log, for one, opens as an empty
-            dataset without an error.
+        RevisionChangedError: Another dataset, commit, view of the same name, or number of rows. A lost commit log, for
+            one, opens as an empty dataset without an error.
     """
     found = (opened.dataset_id, opened.commit_id, len(opened.base))
     if found != (dataset_id, commit_id, base_rows):
@@ -126,4 +132,10 @@ def verify_reopened(opened: Opened, *, dataset_id: str, commit_id: str, base_row
             'The dataset changed since it was resolved: '
             f'expected dataset {dataset_id}, commit {commit_id}, {base_rows} rows, but found dataset {found[0]}, '
             f'commit {found[1]}, {found[2]} rows. It may have been deleted, damaged or written anew.'
+        )
+    if mark_of(opened) != mark:
+        what = f'view {opened.view_id!r}' if opened.view_id else f'commit {commit_id}'
+        raise RevisionChangedError(
+            f'The dataset changed since it was resolved: its {what} is another one of the same name. It was deleted '
+            'and made anew meanwhile.'
         )

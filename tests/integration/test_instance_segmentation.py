@@ -20,11 +20,11 @@ import torch
 from mmengine.evaluator import Evaluator
 from mmengine.visualization import Visualizer
 
+from deeplake_mmdet.checkpoints.loading import load_from_local
 from deeplake_mmdet.cli import evaluate as evaluate_verb
 from deeplake_mmdet.cli import test as test_verb
 from deeplake_mmdet.cli import train as train_verb
 from deeplake_mmdet.convert import make_demo
-from deeplake_mmdet.engine.checkpoints import load_from_local
 
 from .stock_configs import CLASSES
 

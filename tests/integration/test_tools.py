@@ -14,7 +14,7 @@ import mmdet
 import pytest
 import torch
 
-from deeplake_mmdet.engine.checkpoints import load_from_local
+from deeplake_mmdet.checkpoints.loading import load_from_local
 
 ROOT = Path(__file__).parents[2]
 STOCK_TOOLS = Path(mmdet.__file__).parent / '.mim' / 'tools'

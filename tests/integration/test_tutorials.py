@@ -13,6 +13,8 @@ import deeplake
 import pytest
 import torch
 
+from tests.support.wandb_file import runs_below
+
 from .tutorial_data import AERIAL, DRIVING, write_coco
 
 ROOT = Path(__file__).parents[2]
@@ -34,7 +36,7 @@ class Reader:
         for name in ('configs', 'tools'):
             (folder / name).symlink_to(ROOT / name)
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ['PATH']])
-        self._environment = {
+        self.environment = {
             **os.environ,
             **environment,
             'PATH': path,
@@ -58,7 +60,7 @@ class Reader:
         done = subprocess.run(
             command,
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -134,6 +136,7 @@ def test_aerial(reader, tmp_path):
             first_id=first,
             sides=(8, 40),
         )
+    reader.environment |= {'WANDB_MODE': 'offline', 'WANDB_DIR': str(tmp_path), 'WANDB_SILENT': 'true'}
     output = reader.follow('aerial')
     dataset = deeplake.open_read_only(str(tmp_path / 'data/visdrone'))
     car = AERIAL.index('car')
@@ -147,8 +150,20 @@ def test_aerial(reader, tmp_path):
         saved = dataset.tags[view].open()  # a column does not keep its view
         assert saved['img_id'][:].tolist() == near
         assert 0 < len(near) < (48 if low == 1 else 24)
-    assert re.findall(r'(aerial-\d+): best mAP \d\.\d+', output) == ['aerial-160', 'aerial-320']
+    compared = output[output.rindex('data: no difference') :]
+    assert re.search(r'train_pipeline\.2\.scale +160, 128 +320, 256', compared)
+    assert re.search(r'coco/bbox_mAP +\S+ +\S+\n', compared)
+    assert compared.count('unchanged') == 2
     assert _lineage(tmp_path / 'work_dirs/aerial-320')['view_id'] == 'train-near'
+    upload, filtering, *trainings = runs_below(tmp_path)
+    made = {artifact.digest for run in (upload, filtering) for artifact in run.artifacts()}
+    assert len(trainings) == 2
+    for run in trainings:
+        inputs = {found['split']: found for found in run.config()['input_datasets']}
+        assert (inputs['train']['view_id'], inputs['val']['view_id']) == ('train-near', 'val-near')
+        used = [artifact for artifact in run.artifacts() if artifact.type == 'dataset']
+        assert len(used) == 2
+        assert {artifact.digest for artifact in used} <= made
 
 
 def test_instance_segmentation(reader, s3_server, tmp_path):

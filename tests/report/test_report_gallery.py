@@ -131,7 +131,7 @@ def test_an_image_that_cannot_be_read_still_shows_its_boxes():
     assert near(picture.astype(int), FALSE).sum() > 500
 
 
-@pytest.mark.parametrize('text', ['<script>', 'ÄÖ Ж', '犬 0.5', '', 'x' * 400])
+@pytest.mark.parametrize('text', ['<script>', 'ÄÖ Ж', '犬 0.5', '', 'x' * 400, 'two\nlines', '\n'])
 def test_any_name_can_be_drawn(text):
     assert drawn(mark(text=text)).any()
 

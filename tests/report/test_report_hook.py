@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import mmcv
 import numpy as np
 import pytest
 import torch
@@ -199,6 +200,35 @@ def test_trackers_get_the_pictures_as_rgb_and_the_local_backend_none(path, tmp_p
     for _, image, _ in RecordingVisBackend.images:
         assert image.dtype == np.uint8 and image.shape[2] == 3
     assert not list(tmp_path.rglob('vis_image'))
+
+
+class RecordingSink:
+    """Keeps the rows that it is given."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[list[dict[str, Any]], int]] = []
+
+    def predictions(self, rows: list[dict[str, Any]], step: int) -> None:
+        self.given.append((rows, step))
+
+
+def test_tables_of_trackers_get_what_is_annotated_and_found_in_the_worst_images(path, tmp_path):
+    runner, sink = runner_of(path, tmp_path, images=4, loop=dict(by_epoch=True, max_epochs=1)), RecordingSink()
+    runner.sinks = [sink]
+    runner.train()
+    ((rows, step),) = sink.given
+    assert (len(rows), step) == (4, 1)
+    dataset = deeplake_mmdet.DeepLakeDataset(deeplake_path=path)
+    dataset.full_init()
+    for row in rows:
+        info = dataset.get_data_info(row['row'])
+        assert row['img_id'] == info['img_id']
+        assert row['gt_boxes'].tolist() == [one['bbox'] for one in info['instances']] == row['boxes'].tolist()
+        assert row['gt_labels'].tolist() == [one['bbox_label'] for one in info['instances']] == [0, 1]
+        assert row['labels'].tolist() == [1, 1]
+        assert row['scores'].tolist() == pytest.approx([0.9, 0.5])
+        assert row['classes'] == dataset.metainfo['classes']
+        assert np.array_equal(row['image'], mmcv.imread(info['img_path'])[..., ::-1])
 
 
 def test_trackers_get_nothing_where_that_is_asked_for(path, tmp_path):

@@ -12,7 +12,9 @@ from typing import Any
 from tests.support.children import ROOT
 
 
-def torchrun(processes: int, configs: Sequence[Any], folder: Path, timeout: float = 280) -> str:
+def torchrun(
+    processes: int, configs: Sequence[Any], folder: Path, timeout: float = 280, options: Sequence[str] = ()
+) -> str:
     """Train with configs on some processes of this machine; what they wrote to stderr.
 
     Args:
@@ -20,12 +22,21 @@ def torchrun(processes: int, configs: Sequence[Any], folder: Path, timeout: floa
         configs: One after another; one that is interrupted by an exception does not keep the next from beginning.
         folder: Where to write them down.
         timeout: Seconds until the test fails.
+        options: More options of torchrun.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f'{number}.py' for number in range(len(configs))]
     for config, file in zip(configs, files, strict=True):
         config.dump(file)
-    command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node', str(processes), '--standalone']
+    command = [
+        sys.executable,
+        '-m',
+        'torch.distributed.run',
+        '--nproc_per_node',
+        str(processes),
+        '--standalone',
+        *options,
+    ]
     command += ['-m', 'tests.support.train_on_ranks', *map(str, files)]
     environment = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
     done = subprocess.run(

@@ -18,6 +18,7 @@ from deeplake_mmdet.config.short_form.evaluation import Evaluation, apply_evalua
 from deeplake_mmdet.config.short_form.graft import graft, is_deep_lake, leaves
 from deeplake_mmdet.config.short_form.loader_options import apply_options
 from deeplake_mmdet.config.short_form.section import SPLITS, SplitRequest, read_section
+from deeplake_mmdet.config.tracker_options import KEY as TRACKERS
 from deeplake_mmdet.errors import ConfigError
 
 KEYS = ('data', 'evaluation', 'deeplake_metrics_format', 'deeplake_dataloader_type')
@@ -83,8 +84,8 @@ def _val_as_test(request: SplitRequest, own: Mapping[str, Any]) -> SplitRequest:
 def _check_top_level(config: Mapping[str, Any]) -> None:
     """A misspelt key of ours would be taken for a variable of the config, and do nothing."""
     for key in config:
-        if key.startswith('deeplake_') and key not in (*KEYS, *DATASET_KEYS):  # the latter may be variables
-            message = unknown_key(key, [known for known in KEYS if known.startswith('deeplake_')])
+        if key.startswith('deeplake_') and key not in (*KEYS, TRACKERS, *DATASET_KEYS):  # the latter may be variables
+            message = unknown_key(key, [known for known in (*KEYS, TRACKERS) if known.startswith('deeplake_')])
             if 'Did you mean' in message:
                 raise ConfigError(message)
 

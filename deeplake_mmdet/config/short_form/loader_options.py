@@ -23,10 +23,11 @@ OPTIONS = (
     'persistent_workers',
     'prefetch_factor',
     'pin_memory',
+    'timeout',
 )
 _OURS = 'DeepLakeSampler'
 _SYNONYMS = {'samples_per_gpu': 'batch_size', 'workers_per_gpu': 'num_workers'}
-_SMALLEST = {'batch_size': 1, 'num_workers': 0, 'prefetch_factor': 1}
+_SMALLEST = {'batch_size': 1, 'num_workers': 0, 'prefetch_factor': 1, 'timeout': 0}
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def let_go_of_workers(loader: MutableMapping[str, Any], options: Options) -> Non
     """
     if loader.get('num_workers', 0):
         return
-    for name, none in (('persistent_workers', False), ('prefetch_factor', None)):
+    for name, none in (('persistent_workers', False), ('prefetch_factor', None), ('timeout', 0)):
         option = options.get(name)
         if option is not None and option.value:
             raise ConfigError(

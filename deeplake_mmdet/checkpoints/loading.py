@@ -13,10 +13,13 @@ import os
 import pickle
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from typing import Any
 
-from deeplake_mmdet.engine.checkpoint_stand_ins import STAND_INS, restore
+from deeplake_mmdet.checkpoints.hidden_address import register_hidden
+from deeplake_mmdet.checkpoints.stand_ins import STAND_INS, restore
+from deeplake_mmdet.config.redaction import scrub
 from deeplake_mmdet.errors import CheckpointError
 
 
@@ -29,6 +32,7 @@ def register_loaders() -> None:
     from mmengine.runner import CheckpointLoader
     from packaging.version import Version
 
+    register_hidden()
     if Version(torch.__version__) < Version('2.6'):
         return
     CheckpointLoader.register_scheme('', load_from_local, force=True)
@@ -72,7 +76,8 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
     from torch.hub import load_state_dict_from_url
 
     def load() -> Any:
-        return load_state_dict_from_url(filename, map_location=map_location, progress=False, weights_only=True)
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # torch tells the whole URL on one of them
+            return load_state_dict_from_url(filename, map_location=map_location, progress=False, weights_only=True)
 
     if not is_main_process():
         barrier()
@@ -83,7 +88,8 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
         barrier()
 
 
-def _read(name: str, load: Callable[[], Any]) -> Any:
+def _read(address: str, load: Callable[[], Any]) -> Any:
+    name = scrub(address)
     try:
         with _stand_ins():
             loaded = load()

@@ -18,7 +18,8 @@ from mmengine.optim import OneCycleLR
 from mmengine.optim.scheduler import OneCycleParamScheduler
 from mmengine.runner import CheckpointLoader
 
-from deeplake_mmdet.engine.checkpoints import load_from_http, load_from_local, register_loaders
+from deeplake_mmdet.checkpoints.hidden_address import without_secrets
+from deeplake_mmdet.checkpoints.loading import load_from_http, load_from_local, register_loaders
 from deeplake_mmdet.errors import CheckpointError
 
 ARRAYS = {
@@ -220,7 +221,7 @@ def test_mmengine_reads_local_files_through_this_loader_once_registered(tmp_path
 def test_before_torch_2_6_mmengines_own_loaders_stay(monkeypatch, schemes):
     monkeypatch.setattr(torch, '__version__', '2.5.1+cpu')
     register_loaders()
-    assert CheckpointLoader._schemes == schemes
+    assert {name: load for name, load in CheckpointLoader._schemes.items() if name != 'vault:'} == schemes
 
 
 @pytest.fixture
@@ -242,3 +243,22 @@ def test_checkpoints_from_the_web_are_read_by_the_same_rules(tmp_path, schemes, 
     with pytest.raises(CheckpointError, match=r'bad\.pth.*posix\.system'):
         CheckpointLoader.load_checkpoint(f'{url}/bad.pth', logger=None)
     assert not (tmp_path / 'mark').exists()
+
+
+def test_a_signed_address_is_neither_shown_nor_needed_to_load(tmp_path, schemes, url, capfd):
+    save(tmp_path / 'good.pth', checkpoint())
+    save(tmp_path / 'bad.pth', Reduced(os.system, 'true'))
+    register_loaders()
+    good, bad = (without_secrets(f'{url}/{name}.pth?X-Amz-Signature=hunter2') for name in ('good', 'bad'))
+    assert 'hunter2' not in good + bad
+    loaded = CheckpointLoader.load_checkpoint(good, logger=None)
+    assert loaded['message_hub']['log_scalars']['loss'].current() == 0.25
+    with pytest.raises(CheckpointError, match='could run code') as refusal:
+        CheckpointLoader.load_checkpoint(bad, logger=None)
+    assert 'hunter2' not in str(refusal.value)
+    assert 'hunter2' not in ''.join(capfd.readouterr())
+
+
+@pytest.mark.parametrize('address', [None, 'work_dirs/a.pth', 'https://models.example.org/a.pth?version=2'])
+def test_other_addresses_stay(address):
+    assert without_secrets(address) == address

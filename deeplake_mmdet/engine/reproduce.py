@@ -1,0 +1,75 @@
+"""From a checkpoint back to the training that made it: the same data revision, seed and order."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from typing import Any
+
+from deeplake_mmdet.engine.datasets_in_config import SPLITS, find_datasets
+from deeplake_mmdet.engine.secrets_in_config import CREDENTIALS_KEY
+from deeplake_mmdet.errors import LineageError
+from deeplake_mmdet.lineage.config_text import values_of
+from deeplake_mmdet.lineage.data_status import is_told
+from deeplake_mmdet.lineage.reading import Run
+
+_OF_THE_RUN = ('launcher', 'local_rank', 'resume', 'resume_anyway', 'gpu_ids', 'experiment_name', 'timestamp')
+
+
+def config_of(run: Run, work_dir: str) -> Any:
+    """The config that trains again what a run trained.
+
+    Args:
+        run: A training, see `read_run`.
+        work_dir: Where the new one writes.
+
+    Returns:
+        An MMEngine config, resolved and pinned, with the run's seed, and without credentials.
+
+    Raises:
+        LineageError: The run cannot be told in words: it trained no data of Deep Lake, an object of a program, or a
+            model that its caller had built; or its file does not hold the config.
+    """
+    from mmengine.config import Config
+
+    record = run.record
+    if run.config_text is None:
+        raise LineageError(f'{run.path!r} expected the config of its run, but holds none. Name a checkpoint of it.')
+    if not record['data']['train']:
+        raise LineageError(f'{run.path!r} expected a training on Deep Lake data, but got a run without.')
+    if record['run'].get('given_model'):
+        raise LineageError(
+            f'{run.path!r} is of a model that its caller built and handed over, so no config tells its layers and '
+            'first weights. Run that script again.'
+        )
+    for entry in (*record['data']['train'], *record['data']['val']):
+        if not is_told(entry):
+            raise LineageError(f'{run.path!r} was trained on an object that its program had open: {entry["key"]}.')
+    config = Config(values_of(run.config_text, repr(run.path)))
+    _forget_credentials(config)
+    for key in _OF_THE_RUN:
+        config.pop(key, None)
+    config.work_dir = work_dir
+    config.randomness = {**(config.get('randomness') or {}), 'seed': record['run']['seed']}
+    return config
+
+
+def _forget_credentials(node: Any) -> None:
+    """Leave out the references to credentials, which only the process that made them could follow."""
+    if isinstance(node, MutableMapping):
+        node.pop(CREDENTIALS_KEY, None)
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for child in node:
+            _forget_credentials(child)
+
+
+def give_credentials(config: Any, credentials: Any) -> None:
+    """Put credentials into every Deep Lake dataset of a config.
+
+    Args:
+        config: The config; changed in place.
+        credentials: As ``deeplake_credentials``; None where the environment provides them.
+    """
+    if credentials:
+        for _, node in find_datasets(config, SPLITS):
+            node[CREDENTIALS_KEY] = dict(credentials)
