@@ -253,9 +253,8 @@ def test_trackers_end_with_the_record_of_the_run(path, tmp_path, no_server):
     own.pop('config_values')
     assert {key: records[0][key] for key in own} == own
     assert len(records[0]['validations']) == 3
-    assert [found.dataset.digest for found in trained.inputs.dataset_inputs] == [
-        records[0]['data'][split][0]['digest'] for split in ('train', 'val')
-    ]
+    digests = {found.dataset.digest for found in trained.inputs.dataset_inputs}
+    assert digests == {own['data']['train'][0]['digest']}  # MLflow takes what is read twice for one input
     assert {name: tested.data.metrics[name] for name in values} == pytest.approx(values)
     assert (trained.info.status, tested.info.status) == ('FINISHED', 'FINISHED')
 
