@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from deeplake_mmdet.config.credentials import read_file
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import ConfigError
 
@@ -80,14 +80,4 @@ def read_creds(path: str | None) -> Mapping[str, Any] | None:
     Raises:
         ConfigError: It cannot be read, or is no JSON object. What it holds is not shown.
     """
-    if path is None:
-        return None
-    try:
-        with open(path, encoding='utf-8') as file:
-            creds = json.load(file)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else 'no JSON'
-        raise ConfigError(f'--creds expected a readable JSON file, but got {path!r}: {reason}.') from None
-    if not isinstance(creds, dict):
-        raise ConfigError(f'--creds expected a JSON object in {path!r}, but got another value.')
-    return creds
+    return None if path is None else read_file(path, '--creds')

@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from deeplake_mmdet.errors import ConfigError, SourceError
@@ -24,6 +24,8 @@ _USER = re.compile(r'//([^/@]+)@')  # user:password in front of a host
 VARIABLE = 'DEEPLAKE_MMDET_VAULT_'
 _PUBLIC_KEYS = ('endpoint_url', 'aws_region', 'region', 'profile_name')
 _CREDS_KEYS = ('aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'creds_key', *_PUBLIC_KEYS)
+# Secrets of files as they were: a message may still tell those that have been replaced since.
+_read_before: set[str] = set()
 _SECRET_VARIABLES = ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'ACTIVELOOP_TOKEN')
 
 
@@ -36,15 +38,18 @@ class Credentials:
         creds: Storage credentials as ``deeplake.open(creds=)`` takes them; empty where the environment provides them.
         links: Further ones of that form for images behind links, by the name that a dataset calls them by; see
             `deeplake_mmdet.config.link_credentials`.
+        file: The JSON file that they were read from, and are read from again whenever a dataset is opened anew.
     """
 
     token: str | None = field(default=None, repr=False)
     creds: Mapping[str, str] = field(default_factory=dict, repr=False)
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    file: str | None = None
 
     @classmethod
     def from_config(cls, value: Any) -> Credentials:
-        """Read ``deeplake_credentials``: a dict of ``token``, ``creds`` and ``links``, or a reference made by `stash`.
+        """Read ``deeplake_credentials``: a dict of ``token``, ``creds`` and ``links``, or of the ``file`` that holds
+        such a dict as JSON; or a reference made by `stash`.
 
         Raises:
             ConfigError: Unknown keys; ``username``/``password``, which Deep Lake no longer accepts; an
@@ -67,10 +72,12 @@ class Credentials:
                 'DeepLakeDataset(deeplake_credentials=) expected a token, but got username/password: Deep Lake no '
                 'longer signs in by password. Use dict(token=…) or the environment variable ACTIVELOOP_TOKEN.'
             )
+        if 'file' in given:
+            return cls._from_file(given)
         unknown = sorted(set(given) - {'token', 'creds', 'links'})
         if unknown:
             raise ConfigError(
-                "DeepLakeDataset(deeplake_credentials=) expected the keys 'token', 'creds' and 'links', but got "
+                "DeepLakeDataset(deeplake_credentials=) expected the keys 'token', 'creds', 'links' or 'file', but got "
                 f"{unknown}. Storage keys such as aws_access_key_id belong into 'creds'."
             )
         token = given.get('token')
@@ -80,6 +87,20 @@ class Credentials:
             )
         creds = read_creds(given.get('creds') or {}, f'{_OWNER}.creds')
         return cls(token, creds, _read_links(given.get('links') or {}))
+
+    @classmethod
+    def _from_file(cls, given: Mapping[str, Any]) -> Credentials:
+        if len(given) > 1:
+            raise ConfigError(
+                f'{_OWNER}.file=) expected no other key beside it, but got {sorted(set(given) - {"file"})}. Write them '
+                'into the file.'
+            )
+        content = read_file(given['file'], f'{_OWNER}.file=)')
+        if 'file' in content:
+            raise ConfigError(f'{_OWNER}.file=) expected credentials in {given["file"]!r}, but got another file.')
+        read = replace(cls.from_config(content), file=os.path.abspath(given['file']))
+        _read_before.update(read.secrets())
+        return read
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles and copies hold the reference only."""
@@ -100,7 +121,7 @@ class Credentials:
     def scrub(self, text: str) -> str:
         """``text`` with every secret value replaced by ``***``, those of the environment included."""
         around = {os.environ.get(name, '') for name in _SECRET_VARIABLES}
-        for secret in sorted(self.secrets() | around, key=len, reverse=True):
+        for secret in sorted(self.secrets() | around | _read_before, key=len, reverse=True):
             if len(secret) > 3:
                 text = text.replace(secret, '***')
         return text
@@ -111,6 +132,27 @@ class Credentials:
         given = {value for some in creds for key, value in some.items() if key not in _PUBLIC_KEYS}
         given |= {user for some in creds for user in _USER.findall(some.get('endpoint_url', ''))}
         return given | ({self.token} if self.token else set())
+
+
+def read_file(path: Any, owner: str) -> dict[str, Any]:
+    """The JSON object in a file of credentials.
+
+    Args:
+        path: The file.
+        owner: How messages name it.
+
+    Raises:
+        ConfigError: It cannot be read, or is no JSON object. What it holds is not shown.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            content = json.load(file)
+    except (OSError, TypeError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else 'no JSON'
+        raise ConfigError(f'{owner} expected a readable JSON file, but got {path!r}: {reason}.') from None
+    if not isinstance(content, dict):
+        raise ConfigError(f'{owner} expected a JSON object in {path!r}, but got another value.')
+    return content
 
 
 def read_creds(value: Any, owner: str) -> dict[str, str]:
@@ -157,7 +199,7 @@ def stash(credentials: Credentials) -> str | None:
     if not credentials:
         return None
     parts = {'token': credentials.token, 'creds': credentials.creds, 'links': credentials.links}
-    content = json.dumps(parts, sort_keys=True, default=dict)
+    content = json.dumps({'file': credentials.file} if credentials.file else parts, sort_keys=True, default=dict)
     name = hashlib.blake2b(content.encode(), key=_process_salt(), digest_size=8).hexdigest()
     os.environ[VARIABLE + name] = content
     return PREFIX + name
@@ -167,7 +209,8 @@ def unstash(reference: str | None) -> Credentials:
     """The credentials behind a reference.
 
     Raises:
-        SourceError: The reference was made by a process that is no ancestor of this one.
+        SourceError: The reference was made by a process that is no ancestor of this one; or the file of credentials
+            can no longer be read.
     """
     if reference is None:
         return Credentials()
@@ -179,7 +222,12 @@ def unstash(reference: str | None) -> Credentials:
             'provides them or none are needed.'
         )
     data = json.loads(content)
-    return Credentials(**data)
+    if 'file' not in data:
+        return Credentials(**data)
+    try:
+        return Credentials.from_config(data)
+    except ConfigError as error:
+        raise SourceError(f'The credentials were there when the run began: {error}') from None
 
 
 def _process_salt() -> bytes:

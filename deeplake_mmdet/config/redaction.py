@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from deeplake_mmdet.config.credentials import PREFIX, VARIABLE, Credentials, unstash
+from deeplake_mmdet.errors import SourceError
 
 HIDDEN = '***'
 _USER = re.compile(r'(?<![a-z0-9+.-])([a-z][a-z0-9+.-]*://)[^\s/?#\'"<>]*@', re.IGNORECASE)
@@ -37,7 +39,10 @@ def known() -> Iterator[Credentials]:
     """All credentials in this process's vault, and empty ones, which stand for those of the environment."""
     yield Credentials()
     names = [name.removeprefix(VARIABLE) for name in os.environ if name.startswith(VARIABLE)]
-    yield from (unstash(PREFIX + name) for name in names if name != 'SALT')
+    for name in names:
+        with suppress(SourceError):  # a file that cannot be read now: what it held is known to all credentials
+            if name != 'SALT':
+                yield unstash(PREFIX + name)
 
 
 def scrubbed(value: Any) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deeplake_mmdet.config.credentials import Credentials, stash, unstash
+from deeplake_mmdet.config.credentials import PREFIX, VARIABLE, Credentials, stash, unstash
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import ConfigError, SourceError
 
@@ -51,7 +53,7 @@ def test_a_user_name_or_password_is_refused_with_the_reason(key: str) -> None:
 @pytest.mark.parametrize(
     ('given', 'message'),
     [
-        ({'aws_secret_access_key': SECRET}, "'token', 'creds' and 'links', but got .'aws_secret_access_key'"),
+        ({'aws_secret_access_key': SECRET}, "'token', 'creds', 'links' or 'file', but got .'aws_secret_access_key'"),
         (SECRET, 'expected dict.*but got a str'),
         ({'token': [SECRET]}, 'token=.* expected a string, but got a list'),
         ({'creds': SECRET}, 'creds=.* expected a dict, but got a str'),
@@ -127,3 +129,37 @@ def test_secrets_of_the_environment_are_scrubbed_too(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv('AWS_SECRET_ACCESS_KEY', SECRET)
     monkeypatch.setenv('ACTIVELOOP_TOKEN', TOKEN)
     assert Credentials().scrub(f'{SECRET} {TOKEN}') == '*** ***'
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A file of credentials."""
+    (tmp_path / 'creds.json').write_text(json.dumps(GIVEN))
+    return tmp_path / 'creds.json'
+
+
+def test_a_file_of_credentials_is_read_whenever_they_are_needed(file: Path) -> None:
+    reference = stash(Credentials.from_config({'file': str(file)}))
+    assert unstash(reference).open_arguments() == {'token': TOKEN, 'creds': GIVEN['creds']}
+    stored = os.environ[VARIABLE + str(reference).removeprefix(PREFIX)]
+    assert str(file) in stored
+    assert not leaks(stored)
+    file.write_text(json.dumps({'token': 'anotherTokenOfTheSameUser'}))
+    assert unstash(reference).open_arguments() == {'token': 'anotherTokenOfTheSameUser'}
+    assert Credentials().scrub(f'{TOKEN} anotherTokenOfTheSameUser') == '*** ***'
+
+
+def test_a_file_of_credentials_that_is_gone_or_wrong_is_named(file: Path) -> None:
+    reference = stash(Credentials.from_config({'file': str(file)}))
+    for content, message in (('{', 'no JSON'), ('[]', 'a JSON object'), ('{"tokn": 1}', "the keys 'token'")):
+        file.write_text(content)
+        with pytest.raises(ConfigError, match=message):
+            Credentials.from_config({'file': str(file)})
+    file.unlink()
+    with pytest.raises(SourceError, match=r'were there when the run began: .*creds\.json.*No such file'):
+        unstash(reference)
+    with pytest.raises(ConfigError, match=r"expected no other key beside it, but got \['token'\]"):
+        Credentials.from_config({'file': str(file), 'token': 'x'})
+    file.write_text(json.dumps({'file': 'other.json'}))
+    with pytest.raises(ConfigError, match='but got another file'):
+        Credentials.from_config({'file': str(file)})

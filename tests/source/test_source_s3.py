@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,6 +148,31 @@ def test_a_failure_that_passes_is_survived_by_opening_anew(s3: S3Server, bucket:
     assert fault.struck == 1
     assert handle.base() is not poisoned
     assert handle.revision.rows == ROWS
+
+
+@pytest.fixture
+def rotated(s3: S3Server) -> Iterator[dict[str, str]]:
+    """Credentials that the server will accept, in the place of those before, once its key is that of them."""
+    yield {**s3.creds, 'aws_access_key_id': 'AKIAROTATEDKEY000001'}
+    s3.access_key = s3.creds['aws_access_key_id']
+
+
+def test_credentials_of_a_file_are_read_again_when_they_have_expired(
+    s3: S3Server, bucket: str, tmp_path: Path, rotated: dict[str, str]
+) -> None:
+    file = tmp_path / 'creds.json'
+    file.write_text(json.dumps({'creds': s3.creds}))
+    named = {'deeplake_path': bucket, 'deeplake_credentials': {'file': str(file)}}
+    handle = SourceHandle.resolve(DatasetSpec.from_config(named))
+    worker = pickle.loads(pickle.dumps(handle))
+    assert handle.read('images', [4]) == [png(4)]
+    s3.access_key = rotated['aws_access_key_id']
+    with pytest.raises(SourceError) as caught:
+        worker.read('images', [4])
+    assert_no_secret(everything_said(caught.value))
+    file.write_text(json.dumps({'creds': rotated}))
+    assert worker.read('images', [4]) == [png(4)]
+    assert handle.read('images', list(range(0, 24, 5))) == [png(row) for row in range(0, 24, 5)]
 
 
 def test_a_slow_down_is_waited_out(s3: S3Server, bucket: str) -> None:

@@ -59,6 +59,7 @@ class S3Server:
         endpoint: Its URL.
         path: Where the running test may put its dataset.
         delay_s: Seconds before each answer.
+        access_key: The key that is accepted.
         requests: The log, in order of arrival; clear it before what you count.
     """
 
@@ -66,6 +67,7 @@ class S3Server:
         self.requests: list[Request] = []
         self.path = f's3://{BUCKET}/dataset'
         self.delay_s = 0.0
+        self.access_key = ACCESS_KEY
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -147,7 +149,7 @@ class S3Server:
         key = re.search(r'Credential=([^/,]*)', environ.get('HTTP_AUTHORIZATION', ''))
         if key is None:
             return _refuse(start_response, '403 Forbidden', 'AccessDenied', 'no signature')
-        if key[1] != ACCESS_KEY:
+        if key[1] != self.access_key:
             message = f'The AWS Access Key Id you provided ({key[1]}) does not exist in our records.'
             return _refuse(start_response, '403 Forbidden', 'InvalidAccessKeyId', message)
         return self._moto(environ, start_response)
