@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from deeplake_mmdet.cli.source_arguments import add_dataset, dataset_config
+from deeplake_mmdet.config.printable import printable
 from deeplake_mmdet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def main(argv: list[str]) -> int:
     selection = select(dataset_config(options), options.queries, limit=options.limit, to_save=bool(options.save_view))
     rows = first_rows(selection, _SHOWN)
     if not options.json:
-        notes = ''.join(f'note: {remark}\n' for remark in selection.remarks)
+        notes = printable(''.join(f'note: {remark}\n' for remark in selection.remarks))
         print(f'{_said(selection)}\n{notes}\n{_class_table(selection)}\n\n{_row_table(selection, rows)}')
     saved = save_view(selection, options.save_view, options.message) if options.save_view else None
     if options.json:

@@ -14,3 +14,8 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return ''.join(char if char.isprintable() or char == '\n' else _REPLACEMENT for char in text)
+
+
+def one_line(text: str) -> str:
+    """The same in one line."""
+    return printable(' '.join(text.split()))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deeplake_mmdet.config.printable import one_line, printable
+
 if TYPE_CHECKING:
     from deeplake_mmdet.convert.report import ConversionReport
 
@@ -20,7 +22,7 @@ def table_of(report: ConversionReport) -> str:
     lines = list(_counts(report))
     width = max(len(name) for name, _ in lines)
     odd = [line for kind, files in report.oddities.items() for line in _oddity(kind, files, report)]
-    return '\n'.join([*(f'{name:<{width}}  {text}' for name, text in lines), *odd])
+    return printable('\n'.join([*(f'{name:<{width}}  {text}' for name, text in lines), *odd]))
 
 
 def _counts(report: ConversionReport) -> Iterator[tuple[str, str]]:
@@ -30,7 +32,7 @@ def _counts(report: ConversionReport) -> Iterator[tuple[str, str]]:
         yield 'image sizes', _image_sizes(report.image_sizes)
     yield 'boxes', f'{report.boxes.total()}'
     for name in report.class_names:
-        yield f'  {name}', f'{report.boxes[name]}'
+        yield f'  {one_line(name)}', f'{report.boxes[name]}'
     sides, by_size = report.sides, report.box_sizes
     if len(sides):
         areas = ', '.join(f'{by_size[size]} {size}' for size in ('small', 'medium', 'large'))

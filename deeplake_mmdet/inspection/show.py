@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from deeplake_mmdet.config.printable import one_line, printable
 from deeplake_mmdet.datasets.annotated import AnnotatedDataset
 from deeplake_mmdet.datasets.palette import palette
 from deeplake_mmdet.errors import ConfigError, ImageReadError
@@ -42,10 +43,10 @@ def show_rows(
     dataset = AnnotatedDataset(config, believe_declared=True)
     images = [_image(dataset, row) for row in rows]
     files = [] if out is None else _files(Path(out).expanduser(), images)
-    print(''.join(f'note: {remark}\n' for remark in dataset.remarks), end='')
+    print(printable(''.join(f'note: {remark}\n' for remark in dataset.remarks)), end='')
     for number, image in enumerate(images):
         picture, lines = drawn(dataset, image, masks=masks)
-        print('\n'.join(lines))
+        print(printable('\n'.join(lines)))
         if out is None:
             print(as_text(picture))
         elif not cv2.imwrite(str(files[number]), picture):
@@ -96,7 +97,7 @@ def _marks(dataset: AnnotatedDataset, place: int) -> list[str]:
 
 def _class_name(dataset: AnnotatedDataset, place: int) -> str:
     """The class of an object, on one line."""
-    return ' '.join(dataset.index.classes[int(dataset.index.labels[place])].split())
+    return one_line(dataset.index.classes[int(dataset.index.labels[place])])
 
 
 def _shape(

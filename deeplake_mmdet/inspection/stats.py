@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deeplake_mmdet.annotations.index import AnnotationIndex
+from deeplake_mmdet.config.printable import one_line
 from deeplake_mmdet.datasets.annotated import AnnotatedDataset
 
 SMALL, LARGE = 32**2, 96**2  # square pixels: the borders of COCO's small, medium and large objects
@@ -159,4 +160,4 @@ def _aligned(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def _text(value: Any) -> str:
-    return '-' if value is None else f'{value:g}' if isinstance(value, float) else ' '.join(str(value).split())
+    return '-' if value is None else f'{value:g}' if isinstance(value, float) else one_line(str(value))

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from deeplake_mmdet.config.printable import printable
+from deeplake_mmdet.config.printable import one_line
 
 _GAP = '  '
 _LEAST = 12  # characters that a column keeps
@@ -40,11 +40,7 @@ def _terminal() -> int:
 
 
 def _text(value: object) -> str:
-    return '–' if value is None else f'{value:.1f}' if isinstance(value, float) else _one_line(str(value))
-
-
-def _one_line(text: str) -> str:
-    return printable(' '.join(text.split()))
+    return '–' if value is None else f'{value:.1f}' if isinstance(value, float) else one_line(str(value))
 
 
 def _line(texts: Sequence[str], widths: Sequence[int], right: Sequence[bool]) -> str:
