@@ -13,7 +13,8 @@ import os
 import pickle
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from functools import partial, update_wrapper
 from io import StringIO
 from typing import Any
 
@@ -23,10 +24,13 @@ from deeplake_mmdet.config.redaction import scrub
 from deeplake_mmdet.errors import CheckpointError
 
 
-def register_loaders() -> None:
+def register_loaders(*, trusted: bool = False) -> None:
     """Have MMEngine read local files and URLs by the loaders of this module; harmless when called again.
 
     Before torch 2.6 a name in a pickle cannot be given another meaning, and MMEngine's own loaders stay.
+
+    Args:
+        trusted: Whether whatever a file says is run, as its reader asked for.
     """
     import torch
     from mmengine.runner import CheckpointLoader
@@ -35,16 +39,18 @@ def register_loaders() -> None:
     register_hidden()
     if Version(torch.__version__) < Version('2.6'):
         return
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
-    CheckpointLoader.register_scheme(('http://', 'https://'), load_from_http, force=True)
+    for prefix, load in (('', load_from_local), (('http://', 'https://'), load_from_http)):
+        named = update_wrapper(partial(load, trusted=trusted), load)  # MMEngine tells its name
+        CheckpointLoader.register_scheme(prefix, named, force=True)
 
 
-def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) -> Any:
+def load_from_local(filename: str | os.PathLike[str], map_location: Any = None, *, trusted: bool = False) -> Any:
     """Read a checkpoint file.
 
     Args:
         filename: Its path.
         map_location: As for `torch.load`.
+        trusted: Whether what the file says is run.
 
     Returns:
         What was saved.
@@ -56,15 +62,16 @@ def load_from_local(filename: str | os.PathLike[str], map_location: Any = None) 
     import torch
 
     path = os.path.expanduser(filename)
-    return _read(path, lambda: torch.load(path, map_location=map_location, weights_only=True))
+    return _read(path, lambda: torch.load(path, map_location=map_location, weights_only=not trusted), trusted)
 
 
-def load_from_http(filename: str, map_location: Any = None) -> Any:
+def load_from_http(filename: str, map_location: Any = None, *, trusted: bool = False) -> Any:
     """Download a checkpoint into torch's cache, unless it is there, and read it; one process downloads for all.
 
     Args:
         filename: Its URL.
         map_location: As for `torch.load`.
+        trusted: Whether what the file says is run.
 
     Returns:
         What was saved.
@@ -77,26 +84,30 @@ def load_from_http(filename: str, map_location: Any = None) -> Any:
 
     def load() -> Any:
         with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # torch tells the whole URL on one of them
-            return load_state_dict_from_url(filename, map_location=map_location, progress=False, weights_only=True)
+            return load_state_dict_from_url(
+                filename, map_location=map_location, progress=False, weights_only=not trusted
+            )
 
     if not is_main_process():
         barrier()
-        return _read(filename, load)
+        return _read(filename, load, trusted)
     try:
-        return _read(filename, load)
+        return _read(filename, load, trusted)
     finally:
         barrier()
 
 
-def _read(address: str, load: Callable[[], Any]) -> Any:
+def _read(address: str, load: Callable[[], Any], trusted: bool) -> Any:
     name = scrub(address)
     try:
-        with _stand_ins():
+        with nullcontext() if trusted else _stand_ins():
             loaded = load()
     except pickle.UnpicklingError as error:
         raise CheckpointError(_refusal(name, str(error))) from None
     except (RuntimeError, EOFError) as error:
         raise CheckpointError(f'The checkpoint {name!r} cannot be read, it may be cut short: {error}') from error
+    if trusted:
+        return loaded
     try:
         return restore(loaded)
     except (ValueError, TypeError, KeyError, IndexError) as error:
@@ -126,6 +137,7 @@ def _refusal(name: str, message: str) -> str:
     reason = (message.partition('WeightsUnpickler error:')[2] or message).strip().splitlines()[0]
     return (
         f'The checkpoint {name!r} expected weights, numbers, text and the log of MMEngine, but got '
-        f'{named[1] if named else reason}, which could run code when it is read. If you trust its author, keep the '
-        "weights only: torch.save(torch.load(OLD, weights_only=False)['state_dict'], NEW)."
+        f'{named[1] if named else reason}, which could run code when it is read. If you trust its author, add '
+        '--trust-checkpoint, or keep the weights only: '
+        "torch.save(torch.load(OLD, weights_only=False)['state_dict'], NEW)."
     )

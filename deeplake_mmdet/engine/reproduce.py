@@ -11,8 +11,7 @@ from deeplake_mmdet.errors import LineageError
 from deeplake_mmdet.lineage.config_text import values_of
 from deeplake_mmdet.lineage.data_status import is_told
 from deeplake_mmdet.lineage.reading import Run
-
-_OF_THE_RUN = ('launcher', 'local_rank', 'resume', 'resume_anyway', 'gpu_ids', 'experiment_name', 'timestamp')
+from deeplake_mmdet.lineage.record import OF_ONE_RUN
 
 
 def config_of(run: Run, work_dir: str) -> Any:
@@ -46,7 +45,7 @@ def config_of(run: Run, work_dir: str) -> Any:
             raise LineageError(f'{run.path!r} was trained on an object that its program had open: {entry["key"]}.')
     config = Config(values_of(run.config_text, repr(run.path)))
     _forget_credentials(config)
-    for key in _OF_THE_RUN:
+    for key in OF_ONE_RUN:
         config.pop(key, None)
     config.work_dir = work_dir
     config.randomness = {**(config.get('randomness') or {}), 'seed': record['run']['seed']}

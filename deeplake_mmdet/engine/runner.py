@@ -54,7 +54,7 @@ def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, t
 
     _check_timestamp(timestamp)
     setup_cache_size_limit_of_dynamo()
-    register_loaders()
+    register_loaders(trusted=bool(config.get('trust_checkpoint')))
     join(config)
     check_same_config(config)  # once more: the command line sets some things last
     on_cpu = is_cpu_rank()

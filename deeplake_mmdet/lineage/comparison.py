@@ -7,9 +7,9 @@ from typing import Any
 
 from deeplake_mmdet.lineage.config_text import values_of
 from deeplake_mmdet.lineage.reading import Run
+from deeplake_mmdet.lineage.record import OF_ONE_RUN
 
-# Where a run writes, and what was made of its place in a cluster, are no differences between experiments.
-_LEFT_OUT = ('work_dir', 'launcher', 'local_rank', 'resume', 'resume_anyway', 'load_from', 'experiment_name')
+_LEFT_OUT = (*OF_ONE_RUN, 'load_from')
 _DATA = ('uri', 'branch', 'commit_id', 'view_id', 'query', 'rows', 'digest', 'columns', 'classes', 'bbox_format')
 _ABSENT = '–'
 

@@ -21,8 +21,11 @@ KEY = 'deeplake_lineage'  # in checkpoint['meta'], as JSON text
 FILE = 'lineage.json'
 CONFIG = 'config_values'  # in lineage.json alone, as a Python literal: JSON knows no tuples
 
-# What differs between two runs of the same experiment.
-_OF_THE_RUN = ('work_dir', 'launcher', 'local_rank', 'resume', 'resume_anyway', 'gpu_ids', 'experiment_name')
+# Keys of a config that differ between two runs of the same experiment.
+OF_ONE_RUN = (
+    *('work_dir', 'launcher', 'local_rank', 'gpu_ids', 'experiment_name', 'timestamp'),
+    *('resume', 'resume_anyway', 'trust_checkpoint'),
+)
 
 
 def dataset_entry(key: str, dataset: DeepLakeDataset) -> dict[str, Any]:
@@ -101,7 +104,7 @@ def _without_credentials(node: Any) -> Any:
 
 def config_digest(config: Any) -> str:
     """SHA-256 of a resolved config, without what belongs to one run alone (work dir, launcher, credentials)."""
-    same = {key: value for key, value in values_without_credentials(config).items() if key not in _OF_THE_RUN}
+    same = {key: value for key, value in values_without_credentials(config).items() if key not in OF_ONE_RUN}
     return hashlib.sha256(json.dumps(same, sort_keys=True, default=repr).encode()).hexdigest()
 
 

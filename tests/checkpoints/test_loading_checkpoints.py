@@ -262,3 +262,14 @@ def test_a_signed_address_is_neither_shown_nor_needed_to_load(tmp_path, schemes,
 @pytest.mark.parametrize('address', [None, 'work_dirs/a.pth', 'https://models.example.org/a.pth?version=2'])
 def test_other_addresses_stay(address):
     assert without_secrets(address) == address
+
+
+def test_a_file_that_is_trusted_is_read_whatever_it_holds(tmp_path, schemes):
+    path = save(tmp_path / 'old.pth', {'state_dict': {}, 'meta': {'made_by': Reduced(str, 7)}})
+    with pytest.raises(CheckpointError, match='add --trust-checkpoint'):
+        load_from_local(path)
+    register_loaders(trusted=True)
+    assert CheckpointLoader.load_checkpoint(path, logger=None)['meta']['made_by'] == '7'
+    register_loaders()
+    with pytest.raises(CheckpointError):
+        CheckpointLoader.load_checkpoint(path, logger=None)
