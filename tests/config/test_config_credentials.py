@@ -96,7 +96,7 @@ def test_a_reference_says_nothing_and_leads_back_to_the_credentials() -> None:
 
 def test_equal_credentials_share_one_reference() -> None:
     other = copy.deepcopy(GIVEN)
-    other['creds']['aws_secret_access_key'] = 'another'
+    other['creds']['aws_secret_access_key'] = 'anOtherSecret77'
     first, again, second = (stash(Credentials.from_config(given)) for given in (GIVEN, GIVEN, other))
     assert first == again != second
 

@@ -231,11 +231,14 @@ def test_an_interruption_cancels_what_is_under_way(monkeypatch: pytest.MonkeyPat
 
 
 CTRL_C = """
-import os, signal, threading
+import os, signal, socket, threading, time
 from deeplake_mmdet.source.links import LinkReader
-import socket
 silent = socket.create_server(('127.0.0.1', 0))
-threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+def interrupt():
+    held = silent.accept()  # it waits now
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
 try:
     print(LinkReader().read([f'http://127.0.0.1:{silent.getsockname()[1]}/x'] * 3))
 except KeyboardInterrupt:
