@@ -6,6 +6,8 @@
 launch() {
     local gpus=$1 script=$2 nodes=${NNODES:-1} place="${MASTER_ADDR:-127.0.0.1}:${PORT:-29500}"
     shift 2
+    # torchrun passes these signals on; by itself it would die of SIGUSR1, and leave the processes behind.
+    export PET_SIGNALS_TO_HANDLE=${PET_SIGNALS_TO_HANDLE:-SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1}
     local meeting=(--rdzv-backend=c10d --rdzv-endpoint=localhost:0)
     if [ "$nodes" != 1 ] && { [ "${MAX_RESTARTS:-0}" -gt 0 ] || [[ $nodes == *:* ]]; }; then
         # An agent that comes back does not find the store that torch shares between the agents and the processes.

@@ -15,7 +15,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog='deeplake-mmdet lineage',
         description='Print the record of a run, open its data again, and say whether they are what they were. '
-        'The exit code is 1 if any of them is gone or changed.',
+        'The exit code is 1 if any of them is gone, changed or unreadable.',
     )
     parser.add_argument('run', metavar='CHECKPOINT|WORK_DIR', help='a checkpoint, a work dir, or its lineage.json')
     parser.add_argument('--json', action='store_true', help='print the record as JSON')
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     """Prints, and returns the exit code."""
     options = build_parser().parse_args(argv)
     from deeplake_mmdet.cli.quiet import quietly  # --help need not load PyTorch
-    from deeplake_mmdet.lineage.data_status import CHANGED, GONE, data_status
+    from deeplake_mmdet.lineage.data_status import UNCHANGED, UNTOLD, data_status
     from deeplake_mmdet.lineage.reading import read_run
 
     credentials = read_creds(options.creds)
@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
         print(json.dumps({**record, 'status': told}, indent=1))
     else:
         _print(record, states)
-    return int(any(found.state in (CHANGED, GONE) for found in states.values()))
+    return int(any(found.state not in (UNCHANGED, UNTOLD) for found in states.values()))
 
 
 def _print(record: Mapping[str, Any], states: Mapping[str, Any]) -> None:
@@ -71,11 +71,10 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield 'command', ' '.join(run['command'])
     yield 'seed', run['seed']
     yield 'processes', run['world_size']
-    if run['continues']:
-        yield (
-            'continues',
-            f'run {run["continues"]["run"]} ({run["continues"]["how"]}) at {run["continues"]["iteration"]}',
-        )
+    if run.get('load_from'):
+        yield 'weights from', run['load_from']
+    if before := run['continues']:
+        yield 'continues', f'run {before["run"] or "without a record"} ({before["how"]}) at {before["iteration"]}'
     yield 'config', f'{record["config"]["file"]} (sha256 {record["config"]["digest"][:12]})'
     yield 'code', f'deeplake_mmdet {code["version"]}, repository {(code["commit"] or "none")[:12]}{changed}'
     yield 'libraries', ', '.join(f'{name} {version}' for name, version in record['libraries'].items() if version)

@@ -7,6 +7,7 @@ method. Nothing is written to disk.
 
 from __future__ import annotations
 
+import base64
 import difflib
 import hashlib
 import json
@@ -14,7 +15,9 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 from deeplake_mmdet.errors import ConfigError, SourceError
 
@@ -22,11 +25,16 @@ _OWNER = 'DeepLakeDataset(deeplake_credentials'
 PREFIX = 'vault:'
 _USER = re.compile(r'//([^/@]+)@')  # user:password in front of a host
 VARIABLE = 'DEEPLAKE_MMDET_VAULT_'
+SHORT = 8  # characters; a secret with fewer is a word that may stand in others
 _PUBLIC_KEYS = ('endpoint_url', 'aws_region', 'region', 'profile_name')
 _CREDS_KEYS = ('aws_access_key_id', 'aws_secret_access_key', 'aws_session_token', 'creds_key', *_PUBLIC_KEYS)
 # Secrets of files as they were: a message may still tell those that have been replaced since.
 _read_before: set[str] = set()
-_SECRET_VARIABLES = ('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'ACTIVELOOP_TOKEN')
+_SECRET_VARIABLES = (
+    *('AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'ACTIVELOOP_TOKEN'),
+    *('AZURE_CLIENT_SECRET', 'AZURE_STORAGE_KEY', 'AZURE_STORAGE_SAS_TOKEN', 'AZURE_STORAGE_CONNECTION_STRING'),
+    *('WANDB_API_KEY', 'MLFLOW_TRACKING_PASSWORD', 'MLFLOW_TRACKING_TOKEN'),
+)
 
 
 @dataclass(frozen=True)
@@ -119,11 +127,14 @@ class Credentials:
         return arguments
 
     def scrub(self, text: str) -> str:
-        """``text`` with every secret value replaced by ``***``, those of the environment included."""
+        """``text`` with every secret replaced by ``***``, those of the environment too; short ones as whole words."""
         around = {os.environ.get(name, '') for name in _SECRET_VARIABLES}
         for secret in sorted(self.secrets() | around | _read_before, key=len, reverse=True):
-            if len(secret) > 3:
-                text = text.replace(secret, '***')
+            if len(secret) >= SHORT:
+                for form in _forms(secret):
+                    text = text.replace(form, '***')
+            elif len(secret) > 3 and secret in text:  # 'test', say, of a server for trials
+                text = re.sub(rf'(?<!\w){re.escape(secret)}(?!\w)', '***', text)
         return text
 
     def secrets(self) -> set[str]:
@@ -132,6 +143,16 @@ class Credentials:
         given = {value for some in creds for key, value in some.items() if key not in _PUBLIC_KEYS}
         given |= {user for some in creds for user in _USER.findall(some.get('endpoint_url', ''))}
         return given | ({self.token} if self.token else set())
+
+
+@cache
+def _forms(secret: str) -> tuple[str, ...]:
+    """A secret as messages write it: in a URL, as a literal of Python or JSON, as bytes, in base64; longest first."""
+    data = secret.encode(errors='surrogatepass')
+    in_urls = {quote(data, safe=''), quote(data), quote_plus(data)}
+    literals = {repr(secret)[1:-1], ascii(secret)[1:-1], json.dumps(secret)[1:-1], repr(data)[2:-1]}
+    forms = {secret, *in_urls, *literals, base64.b64encode(data).decode().rstrip('=')}
+    return tuple(sorted(forms, key=len, reverse=True))
 
 
 def read_file(path: Any, owner: str) -> dict[str, Any]:

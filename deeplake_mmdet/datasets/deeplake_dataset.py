@@ -327,6 +327,11 @@ class DeepLakeDataset(BaseDetDataset):
         return instances
 
     @property
+    def on_error(self) -> str:
+        """``'raise'`` or ``'skip'``: what is done about images that cannot be read."""
+        return self._spec.on_error
+
+    @property
     def smallest_box(self) -> float:
         """Width and height in pixels below which boxes are ignored: ``filter_cfg.bbox_min_size``, or 0."""
         return smallest_box(self.filter_cfg)

@@ -90,6 +90,11 @@ class DeepLakeSampler(Sampler):
         """Samples of one batch of all ranks together."""
         return self._batch_size * self.world_size
 
+    @property
+    def order(self) -> dict[str, bool]:
+        """What decides the order of an epoch, besides its seed; consumed samples are positions in it."""
+        return {'shuffle': self.shuffle, 'group_by_aspect_ratio': self._wide is not None}
+
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch that is iterated next."""
         self.epoch = epoch

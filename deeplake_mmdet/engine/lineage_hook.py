@@ -16,7 +16,9 @@ from mmengine.hooks import Hook
 
 from deeplake_mmdet.config.redaction import scrubbed
 from deeplake_mmdet.engine.run_datasets import run_datasets
+from deeplake_mmdet.errors import LineageError
 from deeplake_mmdet.lineage.environment import environment
+from deeplake_mmdet.lineage.reading import checked
 from deeplake_mmdet.lineage.record import (
     CONFIG,
     FILE,
@@ -61,6 +63,7 @@ class Lineage(Hook):
             'world_size': get_world_size(),
             'work_dir': runner.work_dir,
             'given_model': self._given_model,
+            'load_from': None if runner.cfg.get('resume') else _absolute(runner.cfg.get('load_from')),
             'continues': None,
         }
         datasets = [(key.split('_')[0], key, dataset) for key, dataset in run_datasets(runner)]
@@ -74,19 +77,31 @@ class Lineage(Hook):
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Mapping[str, Any]) -> None:
         """Note which run is resumed, or whose weights are taken."""
-        text = (checkpoint.get('meta') or {}).get(KEY)
-        if not self._record or not isinstance(text, str):
+        meta, resumes = checkpoint.get('meta') or {}, bool(runner.cfg.get('resume'))
+        before = self._before(runner, meta.get(KEY)) if self._record else None
+        if not self._record or not (before or resumes):
             return
-        before = json.loads(text)
-        resumes = bool(runner.cfg.get('resume'))
-        if resumes:
-            self._record['validations'] = before['validations']
-            self._record['metrics'] = before['metrics']
+        if before and resumes:
+            self._record |= {part: before[part] for part in ('validations', 'metrics', 'checkpoints')}
+            self._record['run']['load_from'] = before['run'].get('load_from')
+            file = str(runner._load_from or '')
+            if os.path.isfile(file):  # which could not hold its own digest
+                add_checkpoint(self._record, os.path.basename(file), _sha256(file), meta['epoch'], meta['iter'])
         self._record['run']['continues'] = {
-            'run': before['run']['id'],
+            'run': before['run']['id'] if before else None,
             'how': 'resumed' if resumes else 'weights',
-            'iteration': (checkpoint.get('meta') or {}).get('iter'),
+            'iteration': meta.get('iter'),
         }
+
+    def _before(self, runner: Any, text: Any) -> dict[str, Any] | None:
+        """The record in a checkpoint; one that cannot be read costs a warning."""
+        if not isinstance(text, str):
+            return None
+        try:
+            return checked('The checkpoint', json.loads(text))
+        except (ValueError, LineageError) as error:
+            runner.logger.warning(f'The record in the checkpoint is left out: {error}')
+            return None
 
     def before_train(self, runner: Any) -> None:
         """Write what the checkpoint said."""
@@ -168,6 +183,11 @@ class Lineage(Hook):
                 os.replace(f'{file}.partial', file)
             except OSError as error:
                 runner.logger.warning(f'The record of this run cannot be written to {file!r}: {error.strerror}.')
+
+
+def _absolute(address: str | None) -> str | None:
+    """A file that is there by its whole path, so that it can be found from anywhere; else as it is."""
+    return os.path.abspath(address) if address and os.path.isfile(address) else address
 
 
 def _sha256(path: str) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mmengine.optim import OptimWrapper
 from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 
@@ -50,6 +51,9 @@ class DeepLakeEpochTrainLoop(ResumableLoop, EpochBasedTrainLoop):
         epochs_after = max(0, self._max_epochs - self._epoch - 1)
         if self._epoch < self._max_epochs:  # on another number of ranks an epoch has another number of batches
             self._max_iters = self._iter + self.sampler.steps_left() + epochs_after * len(self.dataloader)
+            wrapper = self.runner.optim_wrapper
+            if isinstance(wrapper, OptimWrapper):  # was told of the number before; it accumulates gradients by it
+                wrapper.initialize_count_status(self.runner.model, self._iter, self._max_iters)
 
     def run_epoch(self) -> None:
         """Train for what is left of an epoch."""

@@ -22,6 +22,7 @@ import torch
 import torch.distributed as dist
 from mmengine.dist import barrier
 from mmengine.hooks import EMAHook, Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 
 from deeplake_mmdet.engine.checkpoint_files import note_latest
 from deeplake_mmdet.engine.process_group import timeout_of
@@ -125,12 +126,12 @@ class Preemption(Hook):
         barrier(patient_group())
 
     def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
-        """Stop here if any rank was asked to.
+        """Stop here, or after the next step of the optimizer, if any rank was asked to.
 
         Raises:
             Preempted: One was.
         """
-        if self._asked():
+        if self._asked() and _is_step(runner):
             self._stop(runner, runner.iter + 1, by_epoch=False)
 
     def after_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
@@ -139,7 +140,7 @@ class Preemption(Hook):
         Raises:
             Preempted: One was asked to.
         """
-        if batch_idx >= self._batches or not self._asked():
+        if batch_idx >= self._batches or not self._asked() or not _is_step(runner):
             return
         for hook in runner.hooks:
             if isinstance(hook, EMAHook):  # it has put the averaged weights into the model's place
@@ -175,3 +176,9 @@ class Preemption(Hook):
             'command with --resume goes on from there.'
         )
         raise Preempted
+
+
+def _is_step(runner: Any) -> bool:
+    """Whether the last iteration ended with a step of the optimizer; no checkpoint has gradients that wait for one."""
+    wrapper = runner.optim_wrapper
+    return not isinstance(wrapper, OptimWrapper) or isinstance(wrapper, OptimWrapperDict) or wrapper.should_update()

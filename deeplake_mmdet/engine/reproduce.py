@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 from deeplake_mmdet.engine.datasets_in_config import SPLITS, find_datasets
@@ -40,6 +40,10 @@ def config_of(run: Run, work_dir: str) -> Any:
             f'{run.path!r} is of a model that its caller built and handed over, so no config tells its layers and '
             'first weights. Run that script again.'
         )
+    if (record['run']['continues'] or {'run': ''})['run'] is None:
+        raise LineageError(
+            f'{run.path!r} was resumed from a checkpoint without a record, so nothing tells how its training began.'
+        )
     for entry in (*record['data']['train'], *record['data']['val']):
         if not is_told(entry):
             raise LineageError(f'{run.path!r} was trained on an object that its program had open: {entry["key"]}.')
@@ -47,9 +51,20 @@ def config_of(run: Run, work_dir: str) -> Any:
     _forget_credentials(config)
     for key in OF_ONE_RUN:
         config.pop(key, None)
+    _name_everywhere(config, record)
     config.work_dir = work_dir
+    config.load_from = record['run'].get('load_from')  # the config's own is the checkpoint, where the run was resumed
     config.randomness = {**(config.get('randomness') or {}), 'seed': record['run']['seed']}
     return config
+
+
+def _name_everywhere(config: Any, record: Mapping[str, Any]) -> None:
+    """Replace relative paths of datasets, which mean something in the folder of the run only."""
+    uris = {entry['key']: entry['uri'] for entries in record['data'].values() for entry in entries}
+    nodes = [(key, node) for key, node in find_datasets(config, SPLITS) if node.get('deeplake_path')]
+    whole = {node['deeplake_path']: uris[key] for key, node in nodes if key in uris}
+    for _, node in nodes:
+        node['deeplake_path'] = whole.get(node['deeplake_path'], node['deeplake_path'])
 
 
 def _forget_credentials(node: Any) -> None:

@@ -59,6 +59,7 @@ class ResumableLoop:
             'validated': place.validated,
             'seed': self.sampler.seed,
             'samples': len(self.sampler.dataset),
+            'order': self.sampler.order,
         }
 
     def _place_of(self, meta: Mapping[str, Any]) -> Place:
@@ -87,12 +88,14 @@ class ResumableLoop:
             )
 
     def _usable(self) -> Mapping[str, Any] | None:
-        """What the checkpoint says, unless it is of another training, or of another number of samples."""
-        samples = len(self.sampler.dataset)
+        """What the checkpoint says, unless it is of another training, number of samples or kind of order."""
+        samples, order = len(self.sampler.dataset), self.sampler.order
         if self.saved is None:
             reason = 'does not say which samples were seen since, as one that MMEngine itself wrote'
         elif self.saved['samples'] != samples:
             reason = f'was taken on {self.saved["samples"]} samples, and there are {samples}'
+        elif self.saved.get('order', order) != order:
+            reason = f'was taken in an order with {self.saved["order"]}, and it is now one with {order}'
         else:
             return self.saved
         text = f'Resumed at iteration {self._iter}, at the beginning of an epoch: the checkpoint {reason}.'

@@ -63,9 +63,9 @@ def build_runner(config: Any, notes: Sequence[str] = (), *, model: Any = None, t
     runner = _adapted(kind, model, timestamp, on_cpu).from_cfg(config)
     adapt_strategy(runner, model, on_cpu)
     runner.register_hook(RanksAgree(), priority='VERY_HIGH')
-    runner.register_hook(CheckpointClasses(bool(config.get('resume'))), priority='VERY_HIGH')
-    if config.get('resume'):
-        runner.register_hook(CheckpointData(bool(config.get('resume_anyway'))), priority='VERY_HIGH')
+    resumes, anyway = (bool(config.get(name)) for name in ('resume', 'resume_anyway'))
+    runner.register_hook(CheckpointClasses(resumes), priority='VERY_HIGH')
+    runner.register_hook(CheckpointData(resumes, anyway), priority='VERY_HIGH')
     # Before checkpoints are written, which hold what it notes.
     runner.register_hook(Lineage(runner.sinks, given_model=model is not None), priority='LOW')
     runner.register_hook(Preemption(), priority='LOWEST')

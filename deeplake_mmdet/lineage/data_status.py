@@ -9,10 +9,10 @@ from typing import Any
 from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.config.location import OPENED
 from deeplake_mmdet.config.tensor_roles import TENSOR_ROLES
-from deeplake_mmdet.errors import DeepLakeMMDetError
+from deeplake_mmdet.errors import DeepLakeMMDetError, RevisionNotFoundError, SourceNotFoundError
 from deeplake_mmdet.source.handle import SourceHandle
 
-UNCHANGED, CHANGED, GONE, UNTOLD = 'unchanged', 'changed', 'gone', 'untold'
+UNCHANGED, CHANGED, GONE, UNREADABLE, UNTOLD = 'unchanged', 'changed', 'gone', 'unreadable', 'untold'
 _SAME = ('dataset_id', 'rows', 'digest')
 
 
@@ -21,8 +21,9 @@ class DataStatus:
     """What became of the data of a run.
 
     Attributes:
-        state: ``'unchanged'``, ``'changed'`` (it opens, with other rows or annotations), ``'gone'`` (it does not open),
-            or ``'untold'`` (the data were an object of a program, which no words name).
+        state: ``'unchanged'``, ``'changed'`` (it opens, with other rows or annotations), ``'gone'`` (there is no
+            such dataset or revision), ``'unreadable'`` (the storage is not reached or refuses, or the data cannot be
+            read; they may be what they were), or ``'untold'`` (an object of a program, which no words name).
         detail: What differs, or why it does not open; empty where nothing is to be said.
         head: Id of the newest commit of its branch, where it has moved on since; else None.
     """
@@ -51,6 +52,7 @@ def dataset_config(entry: Mapping[str, Any], credentials: Any = None) -> dict[st
         'deeplake_tensors': {role: entry['columns'].get(role, '') for role in TENSOR_ROLES},
         'deeplake_bbox_format': dict(entry['bbox_format']),
         'metainfo': {'classes': tuple(entry['classes'])},
+        'on_error': entry.get('on_error') or 'raise',
         'filter_cfg': {'bbox_min_size': entry['bbox_min_size']} if entry.get('bbox_min_size') else None,
     }
 
@@ -73,8 +75,10 @@ def data_status(entry: Mapping[str, Any], credentials: Any = None) -> DataStatus
 
     try:
         found = DeepLakeDataset(**dataset_config(entry, credentials)).metainfo['deeplake']
-    except DeepLakeMMDetError as error:
+    except (SourceNotFoundError, RevisionNotFoundError) as error:
         return DataStatus(GONE, str(error))
+    except DeepLakeMMDetError as error:
+        return DataStatus(UNREADABLE, str(error))
     pairs = [(name, str(entry.get(name)), found[name]) for name in _SAME]
     differing = [f'{name} {then!r} -> {now!r}' for name, then, now in pairs if then != now]
     head = _head(entry, credentials)

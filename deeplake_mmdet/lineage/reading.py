@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,21 @@ from typing import Any
 from deeplake_mmdet.errors import LineageError
 from deeplake_mmdet.lineage.record import CONFIG, FILE, KEY, SCHEMA, VERSION
 
-_PARTS = ('run', 'data', 'config', 'code', 'libraries', 'metrics', 'validations', 'checkpoints')
+# What the verbs read; anything else of a record may be missing.
+_PARTS: Mapping[str, tuple[type, tuple[str, ...]]] = {
+    'run': (dict, ('id', 'started', 'command', 'seed', 'world_size', 'work_dir', 'continues')),
+    'data': (dict, ('train', 'val', 'test')),
+    'config': (dict, ('file', 'digest')),
+    'code': (dict, ('version', 'commit', 'dirty')),
+    'libraries': (dict, ()),
+    'metrics': (dict, ()),
+    'validations': (list, ()),
+    'checkpoints': (list, ()),
+}
+_ENTRY = (
+    *('key', 'uri', 'dataset_id', 'branch', 'commit_id', 'view_id', 'query', 'rows', 'digest', 'columns', 'classes'),
+    *('bbox_format', 'samples'),
+)
 
 
 @dataclass(frozen=True)
@@ -77,10 +91,23 @@ def checked(path: str, content: Any) -> dict[str, Any]:
         raise LineageError(
             f'{path!r} expected a record of version {VERSION} or older, but got {version!r}. Update deeplake_mmdet.'
         )
-    missing = [name for name in _PARTS if name not in content]
+    missing = list(_missing(content))
     if missing:
         raise LineageError(f'{path!r} expected a record with {", ".join(missing)}, but it lacks them.')
     return content
+
+
+def _missing(record: Mapping[str, Any]) -> Iterator[str]:
+    """What a record lacks, or has in another form."""
+    for part, (kind, names) in _PARTS.items():
+        if isinstance(record.get(part), kind):
+            yield from (f'{part}.{name}' for name in names if name not in record[part])
+        else:
+            yield part
+    for split, entries in record['data'].items() if isinstance(record.get('data'), dict) else ():
+        for i, entry in enumerate(entries if isinstance(entries, list) else [None]):
+            found = entry if isinstance(entry, dict) else {}
+            yield from (f'data.{split}.{i}.{name}' for name in _ENTRY if name not in found)
 
 
 def _parsed(path: str, text: str) -> Any:

@@ -37,8 +37,8 @@ def dataset_entry(key: str, dataset: DeepLakeDataset) -> dict[str, Any]:
 
     Returns:
         ``uri``, ``dataset_id``, ``branch``, ``commit_id``, ``view_id``, ``query``, ``rows``, ``digest`` and ``format``
-        (see `Revision`), and ``columns`` (role to name), ``classes``, ``bbox_format``, ``bbox_min_size`` (pixels) and
-        ``samples`` (their number after filters).
+        (see `Revision`), and ``columns`` (role to name), ``classes``, ``bbox_format``, ``bbox_min_size`` (pixels),
+        ``on_error`` and ``samples`` (their number after filters).
     """
     strings = dataset.metainfo['deeplake']
     box_format = dataset.index.box_format
@@ -51,6 +51,7 @@ def dataset_entry(key: str, dataset: DeepLakeDataset) -> dict[str, Any]:
         'classes': list(dataset.index.classes),
         'bbox_format': {'mode': box_format.mode, 'type': box_format.type},
         'bbox_min_size': dataset.smallest_box,
+        'on_error': dataset.on_error,
         'samples': len(dataset),
     }
 

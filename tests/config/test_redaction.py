@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import os
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
@@ -27,6 +30,7 @@ SECRET = 'GEHEIM%2Bx'
         (f'https://h/a?AWSAccessKeyId={SECRET}&Signature={SECRET}', 'https://h/a?AWSAccessKeyId=***&Signature=***'),
         (f'https://h/a?access_token={SECRET}', 'https://h/a?access_token=***'),
         (f'https://h/a?api_key={SECRET}', 'https://h/a?api_key=***'),
+        (f'https://h/a#access_token={SECRET}', 'https://h/a#access_token=***'),
         (f"open('https://h/a?token={SECRET}')", "open('https://h/a?token=***')"),
         (f'postgresql://me:{SECRET}@db/x', 'postgresql://***@db/x'),
     ],
@@ -56,6 +60,49 @@ def test_credentials_of_the_environment_and_of_configs_are_hidden(monkeypatch):
     monkeypatch.setattr(os, 'environ', {**os.environ, 'ACTIVELOOP_TOKEN': 'GEHEIM-1'})
     stash(Credentials(token='GEHEIM-2', creds={'aws_secret_access_key': 'GEHEIM-3', 'aws_region': 'eu'}))
     assert scrub('GEHEIM-1 GEHEIM-2 GEHEIM-3 eu') == '*** *** *** eu'
+
+
+AWKWARD = 'Ge"h\\eim/+\xe9=zz9'
+
+
+@pytest.mark.parametrize(
+    'write',
+    [
+        str,
+        repr,
+        ascii,
+        json.dumps,
+        lambda secret: repr(secret.encode()),
+        lambda secret: f'https://h/a?t={quote(secret, safe="")}',
+        lambda secret: quote_plus(secret),
+        lambda secret: base64.b64encode(secret.encode()).decode(),
+    ],
+)
+def test_a_secret_is_found_in_every_form_that_messages_give_it(write, monkeypatch):
+    monkeypatch.setattr(os, 'environ', {**os.environ, 'ACTIVELOOP_TOKEN': AWKWARD})
+    text = write(AWKWARD)
+    found = scrub(text)
+    assert '***' in found
+    assert len(found.strip('"\'b=')) <= len('https://h/a?t=***')
+
+
+@pytest.mark.parametrize(
+    'header', ['Authorization: Bearer {}', "{{'authorization': 'Basic {}'}}", 'Authorization=token {}']
+)
+def test_what_a_header_authorizes_with_is_hidden(header):
+    assert scrub(header.format('Z2VoZWltOng=')) == header.format('***')
+
+
+@pytest.mark.parametrize('name', ['WANDB_API_KEY', 'MLFLOW_TRACKING_PASSWORD', 'AZURE_STORAGE_KEY'])
+def test_the_keys_of_trackers_and_clouds_in_the_environment_are_hidden(name, monkeypatch):
+    monkeypatch.setattr(os, 'environ', {**os.environ, name: 'GEHEIM-4711'})
+    assert scrub('refused: GEHEIM-4711') == 'refused: ***'
+
+
+def test_a_short_secret_is_a_word_and_leaves_other_words_and_names_alone(monkeypatch):
+    monkeypatch.setattr(os, 'environ', {**os.environ, 'AWS_SECRET_ACCESS_KEY': 'test', 'AWS_ACCESS_KEY_ID': 'a.c+'})
+    assert scrub('test, "test" of tests/test_dataloader abcc a.c+') == '***, "***" of tests/test_dataloader abcc ***'
+    assert scrubbed({'test': 'test', 'test_cfg': {1: 'tests.x'}}) == {'test': '***', 'test_cfg': {1: 'tests.x'}}
 
 
 def test_texts_are_found_wherever_they_are_in_json_and_the_original_stays():

@@ -57,6 +57,18 @@ def test_it_does_so_after_a_signal(uninterrupted, few_images, tmp_path, how):
     assert train(variant('mosaic', few_images, tmp_path, resume=True)) == uninterrupted('mosaic')
 
 
+@pytest.mark.parametrize(('iteration', 'validating', 'stopped_after'), [(2, False, 3), (LAST, True, 6)])
+def test_a_run_whose_optimizer_steps_every_third_iteration_is_stopped_after_a_step(
+    few_images, tmp_path, iteration, validating, stopped_after
+):
+    options = dict(optim_wrapper__accumulative_counts=3)
+    whole = train(variant('plain', few_images, tmp_path / 'whole', **options))
+    config = variant('plain', few_images, tmp_path / 'work', **options)
+    assert train_and_die(interrupted(config, 'SIGTERM', iteration, validating=validating)) == EXIT_CODE
+    assert len(iterations(lines_of(config.work_dir))) == stopped_after
+    assert train(variant('plain', few_images, tmp_path / 'work', resume=True, **options)) == whole
+
+
 BY_EPOCH = dict(type='CheckpointHook', interval=1, by_epoch=True, _delete_=True)
 
 

@@ -126,6 +126,55 @@ def test_a_resumed_run_says_what_it_continues(path, tmp_path):
     assert [found['iteration'] for found in after['validations']] == [4, 8, 12]
 
 
+def test_a_resumed_run_knows_all_checkpoints(path, tmp_path):
+    every = dict(default_hooks__checkpoint__interval=3)
+    train(interrupted(training(path, tmp_path / 'work', **every), 'exception', 6))
+    train(training(path, tmp_path / 'work', resume=True, **every))
+    found = {entry['file']: entry['sha256'] for entry in record_of(tmp_path / 'work')['checkpoints']}
+    files = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (tmp_path / 'work').glob('*.pth')}
+    assert len(files) == 4
+    assert found == files
+
+
+@pytest.mark.parametrize('weights', [False, True])
+def test_a_training_that_was_resumed_from_a_file_is_made_again_from_its_beginning(
+    trained, path, tmp_path, weights, monkeypatch
+):
+    monkeypatch.chdir(trained.parent)
+    begins = dict(load_from='work/iter_6.pth') if weights else {}
+    train(interrupted(training(path, tmp_path / 'work', **begins), 'exception', 6))
+    train(training(path, tmp_path / 'work', resume=True, load_from=str(tmp_path / 'work' / 'iter_6.pth')))
+    monkeypatch.chdir(tmp_path)
+    assert main(['reproduce', str(tmp_path / 'work'), '--work-dir', str(tmp_path / 'again')]) == 0
+    assert batches_of(tmp_path / 'again') == batches_of(tmp_path / 'work')
+    assert (batches_of(tmp_path / 'work')[0]['loss'] == batches_of(trained)[0]['loss']) is not weights
+
+
+@pytest.mark.parametrize('text', ['{', json.dumps({'schema': 'deeplake_mmdet.lineage', 'version': 9}), None])
+def test_a_training_is_resumed_although_the_record_of_its_checkpoint_cannot_be_read(path, tmp_path, text):
+    work_dir = tmp_path / 'work'
+    train(interrupted(training(path, work_dir), 'exception', 6))
+    checkpoint = load_from_local(work_dir / 'iter_6.pth')
+    checkpoint['meta']['deeplake_lineage'] = text
+    torch.save(checkpoint, work_dir / 'iter_6.pth')
+    train(training(path, work_dir, resume=True))
+    assert len(batches_of(work_dir)) == 12
+    assert record_of(work_dir)['run']['continues'] == {'run': None, 'how': 'resumed', 'iteration': 6}
+    logs = ''.join(file.read_text() for file in work_dir.glob('2*/*.log'))
+    assert ('The record in the checkpoint is left out' in logs) is (text is not None)
+    with pytest.raises(LineageError, match='was resumed from a checkpoint without a record'):
+        config_of(read_run(str(work_dir)), str(tmp_path / 'again'))
+    assert main(['lineage', str(work_dir), '--no-check']) == 0
+
+
+def test_a_training_on_a_relative_path_is_made_again_from_another_folder(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(Path(path).parent)
+    train(training(Path(path).name, tmp_path / 'work', train_cfg=dict(max_epochs=1)))
+    monkeypatch.chdir(tmp_path)
+    assert main(['reproduce', str(tmp_path / 'work'), '--work-dir', str(tmp_path / 'again')]) == 0
+    assert batches_of(tmp_path / 'again') == batches_of(tmp_path / 'work')
+
+
 def test_equal_experiments_have_equal_digests_of_their_configs(trained, path, tmp_path):
     def digest(name, **changes):
         config = training(path, tmp_path / name, train_cfg=dict(max_epochs=1), val_cfg=None, **changes)

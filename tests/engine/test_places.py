@@ -12,7 +12,15 @@ from deeplake_mmdet.engine.place import KEY
 from deeplake_mmdet.errors import ConfigError
 from deeplake_mmdet.source.images import ImageReader
 from tests.support.interruptions import COUNT, LAST, variant
-from tests.support.small_training import batches_of, dataset, interrupted, iterations, train, training
+from tests.support.small_training import (
+    batches_of,
+    dataset,
+    interrupted,
+    iterations,
+    train,
+    training,
+    write_images,
+)
 
 pytestmark = pytest.mark.usefixtures('quick')
 
@@ -78,6 +86,14 @@ def test_a_run_goes_on_with_batches_of_another_size(uninterrupted, few_images, t
     assert [line['batch_idx'] for line in lines[6:]] == [2, 0, 1, 2]
 
 
+def test_gradients_are_added_up_to_the_end_of_a_run_that_goes_on_with_larger_batches(few_images, tmp_path):
+    options = dict(optim_wrapper__accumulative_counts=2, train_dataloader__batch_size=1)
+    train(interrupted(variant('plain', few_images, tmp_path, **options), 'exception', 6))
+    options['train_dataloader__batch_size'] = 4  # which alone would make six iterations
+    lines = train(variant('plain', few_images, tmp_path, resume=True, **options))
+    assert len(iterations(lines)) == 6 + 1 + 2 + 2
+
+
 def test_the_seed_of_the_order_comes_from_the_checkpoint(few_images, tmp_path):
     unseeded = dict(randomness=dict(seed=None))
     train(interrupted(variant('plain', few_images, tmp_path, **unseeded), 'exception', 2))
@@ -107,6 +123,30 @@ def test_a_checkpoint_of_another_number_of_samples_resumes_at_the_beginning_of_i
     assert 'the checkpoint was taken on 7 samples, and there are 5.' in log_of(tmp_path)
 
 
+def test_a_checkpoint_of_another_kind_of_order_resumes_at_the_beginning_of_its_epoch(few_images, tmp_path):
+    train(interrupted(variant('plain', few_images, tmp_path), 'exception', 6))
+    unshuffled = dict(log_level='INFO', train_dataloader__sampler__shuffle=False)
+    lines = iterations(train(variant('plain', few_images, tmp_path, resume=True, **unshuffled)))
+    assert list(itertools.chain(*(line['ids'] for line in lines[6:10]))) == list(range(COUNT))
+    assert "was taken in an order with {'shuffle': True" in log_of(tmp_path)
+
+
+def test_every_dataset_of_several_is_to_be_the_one_that_the_run_began_with(few_images, tmp_path):
+    paths = [few_images, *(write_images(tmp_path / name, 3) for name in ('second', 'other'))]
+
+    def config(work_dir, *members, **changes):
+        joined = dict(type='ConcatDataset', datasets=[dataset(path) for path in members], _delete_=True)
+        return training(few_images, work_dir, train_dataloader__dataset=joined, **changes)
+
+    train(interrupted(config(tmp_path, *paths[:2]), 'exception', 2))
+    with pytest.raises(ConfigError, match=r'trained on, .*second @ main:.*, but got .*other @ main:.* differs in dat'):
+        train(config(tmp_path, few_images, paths[2], resume=True))
+    with pytest.raises(ConfigError, match=r'expected the 2 datasets that it was trained on, but got 3'):
+        train(config(tmp_path, *paths, resume=True))
+    train(interrupted(config(tmp_path, few_images, paths[2], resume=True, resume_anyway=True), 'exception', 3))
+    assert len(batches_of(tmp_path)) == 3
+
+
 def test_weights_alone_start_a_new_training(few_images, tmp_path):
     train(interrupted(variant('plain', few_images, tmp_path / 'work'), 'exception', 3))
     weights = str(tmp_path / 'work' / 'iter_3.pth')
@@ -118,7 +158,8 @@ def test_weights_alone_start_a_new_training(few_images, tmp_path):
 def test_the_checkpoint_holds_the_place_in_plain_numbers(few_images, tmp_path):
     train(interrupted(variant('plain', few_images, tmp_path), 'exception', 6))
     place = torch.load(tmp_path / 'iter_6.pth', weights_only=False)['meta'][KEY]
-    assert place == dict(epoch=1, consumed=[[2, 2]], validated=False, seed=5, samples=COUNT, sizes={})
+    order = dict(shuffle=True, group_by_aspect_ratio=False)
+    assert place == dict(epoch=1, consumed=[[2, 2]], validated=False, seed=5, samples=COUNT, order=order, sizes={})
     assert json.loads(json.dumps(place)) == place
 
 

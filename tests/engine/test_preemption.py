@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from torch.distributed.launcher.api import LaunchConfig
 
 from deeplake_mmdet.cli import train
 from deeplake_mmdet.engine.checkpoint_files import newest_whole, save_whole
@@ -105,6 +106,22 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(tmp_path, cfg):
     done = [file.read_text().count('\n') for file in sorted(Path(cfg.work_dir).glob('rank*.txt'))]
     [name] = [file.stem for file in Path(cfg.work_dir).glob('iter_*.pth')]
     assert done == [int(name.partition('_')[2])] * 2
+
+
+@pytest.mark.skipif(
+    not hasattr(LaunchConfig, 'signals_to_handle'), reason='this torchrun passes no SIGUSR1 on, whatever it is told'
+)
+def test_the_launch_script_passes_a_signal_on_to_its_ranks(tmp_path, cfg):
+    cfg.train_cfg.max_epochs = 2000
+    dump(cfg, tmp_path / 'cfg.py')
+    command = [ROOT / 'tools' / 'dist_train.sh', tmp_path / 'cfg.py', '1']
+    around = {**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+    parent = subprocess.Popen(command, env=around, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_for_images(cfg.work_dir, 10, parent)
+    parent.send_signal(signal.SIGUSR1)
+    said, _ = parent.communicate(timeout=100)
+    assert 'Stopped by SIGUSR1 after iteration' in said, said[-3000:]
+    assert len(list(Path(cfg.work_dir).glob('iter_*.pth'))) == 1
 
 
 def test_a_checkpoint_appears_under_its_name_only_when_it_is_whole(tmp_path):

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shutil
 
+import cv2
 import deeplake
+import numpy as np
 import pytest
 
 from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
+from deeplake_mmdet.errors import SourceError
 from deeplake_mmdet.lineage.data_status import data_status, dataset_config
 from deeplake_mmdet.lineage.record import dataset_entry
+from deeplake_mmdet.source.handle import SourceHandle
 from tests.support.datasets import append_rows, write_dataset
+from tests.support.tiny import write_tiny
 
 VIEW = 'select * where number % 2 == 0'
 
@@ -87,6 +92,25 @@ def test_a_deleted_dataset_is_gone(path):
     entry = entry_of(path)
     shutil.rmtree(path)
     assert data_status(entry).state == 'gone'
+
+
+def test_data_that_cannot_be_reached_are_not_called_gone(path, monkeypatch):
+    entry = entry_of(path)
+
+    def refuse(*_):
+        raise SourceError('could not connect to server')
+
+    monkeypatch.setattr(SourceHandle, 'resolve', refuse)
+    assert str(data_status(entry)) == 'unreadable: could not connect to server'
+
+
+def test_data_whose_broken_images_were_skipped_are_read_the_same_way(tmp_path):
+    noise = cv2.imencode('.png', np.zeros((40, 40, 3), np.uint8))[1].tobytes()
+    path = write_tiny(tmp_path / 'ds', boxes=[[[2, 3, 4, 5]]] * 3, images=[noise, b'no image', noise], sizes=False)
+    entry = entry_of(path, on_error='skip')
+    assert entry['on_error'] == 'skip'
+    assert str(data_status(entry)) == 'unchanged'
+    assert data_status({**entry, 'on_error': 'raise'}).state == 'unreadable'
 
 
 def test_another_dataset_in_its_place_is_another(path):

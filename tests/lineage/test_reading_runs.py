@@ -80,6 +80,9 @@ def test_a_work_dir_its_file_and_a_checkpoint_tell_the_same(tmp_path):
         (record(version=2), 'expected a record of version 1 or older, but got 2. Update deeplake_mmdet'),
         (record(version='x'), "expected a record of version 1 or older, but got 'x'"),
         ({k: v for k, v in record().items() if k not in ('data', 'code')}, 'with data, code, but it lacks them'),
+        (record(run={'id': 'r1'}), r'with run\.started, run\.command, .*run\.continues, but it lacks them'),
+        (record(metrics=[1], libraries=None), 'with libraries, metrics, but it lacks them'),
+        (record(data={'train': [{}], 'val': [], 'test': {}}), r'data\.train\.0\.key, .*data\.test\.0\.samples'),
     ],
 )
 def test_what_is_no_record_is_named(tmp_path, content, message):
@@ -147,6 +150,11 @@ def test_runs_are_compared_by_data_config_and_metrics():
     ]
     assert found['config'] == [('model.head.loss', '1.0', '2.0'), ('lr', '1', '–')]
     assert found['metrics'] == [('coco/bbox_mAP', '0.5', '0.6'), ('x', '–', '1')]
+
+
+def test_runs_that_began_with_other_weights_differ():
+    runs = [Run('a', record()), Run('b', record(run={**record()['run'], 'load_from': 'a.pth'}))]
+    assert comparison(runs)['data'] == [('load_from', '–', 'a.pth')]
 
 
 def test_the_verb_compares(tmp_path, capsys):
