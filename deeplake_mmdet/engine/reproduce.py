@@ -62,9 +62,15 @@ def _name_everywhere(config: Any, record: Mapping[str, Any]) -> None:
     """Replace relative paths of datasets, which mean something in the folder of the run only."""
     uris = {entry['key']: entry['uri'] for entries in record['data'].values() for entry in entries}
     nodes = [(key, node) for key, node in find_datasets(config, SPLITS) if node.get('deeplake_path')]
-    whole = {node['deeplake_path']: uris[key] for key, node in nodes if key in uris}
+    whole = {node['deeplake_path']: uris[key] + _ref(node['deeplake_path']) for key, node in nodes if key in uris}
     for _, node in nodes:
         node['deeplake_path'] = whole.get(node['deeplake_path'], node['deeplake_path'])
+
+
+def _ref(path: str) -> str:
+    """The branch or view that a path names, ``@name``; empty if it names none."""
+    _, at, name = path.rpartition('@')
+    return at + name if at and '/' not in name else ''
 
 
 def _forget_credentials(node: Any) -> None:

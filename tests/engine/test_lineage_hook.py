@@ -167,12 +167,21 @@ def test_a_training_is_resumed_although_the_record_of_its_checkpoint_cannot_be_r
     assert main(['lineage', str(work_dir), '--no-check']) == 0
 
 
-def test_a_training_on_a_relative_path_is_made_again_from_another_folder(path, tmp_path, monkeypatch):
+@pytest.mark.parametrize('ref', ['', '@dev'])
+def test_a_training_on_a_relative_path_is_made_again_from_another_folder(tmp_path, monkeypatch, ref):
+    import deeplake
+
+    path = write_images(tmp_path / 'data' / 'ds', COUNT)
+    main_branch = deeplake.open(path)
+    main_branch.branch('dev').open().delete(0)
+    main_branch.branches['dev'].open().commit()
     monkeypatch.chdir(Path(path).parent)
-    train(training(Path(path).name, tmp_path / 'work', train_cfg=dict(max_epochs=1)))
+    train(training(f'{Path(path).name}{ref}', tmp_path / 'work', train_cfg=dict(max_epochs=1)))
     monkeypatch.chdir(tmp_path)
     assert main(['reproduce', str(tmp_path / 'work'), '--work-dir', str(tmp_path / 'again')]) == 0
     assert batches_of(tmp_path / 'again') == batches_of(tmp_path / 'work')
+    for folder in ('work', 'again'):
+        assert [entry['branch'] for entry in record_of(tmp_path / folder)['data']['train']] == [ref[1:] or 'main']
 
 
 def test_equal_experiments_have_equal_digests_of_their_configs(trained, path, tmp_path):
