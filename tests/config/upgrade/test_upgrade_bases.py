@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from deeplake_mmdet.cli.arguments import load_config
+from deeplake_mmdet.cli.arguments import add_common, load_config
 from deeplake_mmdet.config.upgrade import zoo
 from deeplake_mmdet.config.upgrade.bases import read_config
 from deeplake_mmdet.config.upgrade.notes import Notes
@@ -103,7 +103,10 @@ def test_a_base_with_an_old_name_is_read_under_its_new_one(tmp_path, base):
 
 def test_our_tools_read_their_config_so(tmp_path):
     filename = write(tmp_path / 'mine.py', f"_base_ = 'gone/{OLD}'\n")
-    args = argparse.Namespace(config=filename, local_rank=0, launcher='none', cfg_options={'model.a': 1}, work_dir=None)
+    parser = argparse.ArgumentParser()
+    add_common(parser)
+    args = parser.parse_args(['--launcher', 'none', '--cfg-options', 'model.a=1'])
+    args.config = filename
     config, _ = load_config(args)
     assert config.model.backbone.type == 'Darknet'
     assert (config.model.a, config.work_dir) == (1, os.path.join('work_dirs', 'mine'))
