@@ -10,6 +10,7 @@ import functools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -30,6 +31,7 @@ from deeplake_mmdet.metrics.patient_group import patient_group
 
 EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: try again later
 _SIGNALS = tuple(getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name))
+_GRACE_S = 1.0  # for a worker whose dataloader is done
 _LOOK_S = 0.2  # between two looks of a worker at its parent
 
 
@@ -58,7 +60,9 @@ class ObedientWorker:
     def __call__(self, worker: int) -> None:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
-        threading.Thread(target=_obey, args=(self._ending,), daemon=True).start()
+        # PyTorch's worker loop, which calls this, knows that its dataloader is done before anybody terminates it.
+        done = sys._getframe(1).f_locals.get('done_event')
+        threading.Thread(target=_obey, args=(self._ending, done), daemon=True).start()
         if self._before is not None:
             self._before(worker)
 
@@ -75,10 +79,16 @@ def _raise(flag: Any) -> None:
     flag[0] = 1
 
 
-def _obey(ending: Any) -> None:
-    """End this process, a worker, with its parent."""
+def _obey(ending: Any, done: Any) -> None:
+    """End this process, a worker, with its parent, and with its dataloader if it does not by itself.
+
+    A dataloader that the garbage collector finds has lost its queues, and can only terminate its workers.
+    """
     parent = multiprocessing.parent_process()
     while not ending[0] and (parent is None or parent.is_alive()):
+        if done is not None and done.is_set():
+            time.sleep(_GRACE_S)
+            break
         time.sleep(_LOOK_S)
     os._exit(0)
 

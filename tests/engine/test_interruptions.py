@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import multiprocessing
 import signal
+import time
 
 import pytest
 
@@ -134,3 +137,13 @@ def test_a_run_may_be_interrupted_after_every_iteration(uninterrupted, few_image
         if len(iterations(lines)) < iteration:
             break
     assert lines == uninterrupted(name)
+
+
+def test_no_worker_outlives_its_training(few_images, tmp_path):
+    before = set(multiprocessing.active_children())
+    train(variant('workers', few_images, tmp_path, train_cfg=dict(max_epochs=1)))
+    gc.collect()  # finds the dataloader
+    end = time.monotonic() + 30
+    while set(multiprocessing.active_children()) - before and time.monotonic() < end:
+        time.sleep(0.1)
+    assert set(multiprocessing.active_children()) <= before
