@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,11 +14,18 @@ import pytest
 from tests.support.datasets import write_dataset
 
 
+@pytest.fixture(scope='session', autouse=True)
+def ctrl_c_is_heard() -> None:
+    """A shell starts what runs in its background deaf to it, and so would be the children of tests."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(autouse=True)
 def no_credentials_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees the machine's own credentials."""
+    """No test sees the machine's own credentials and trackers, nor what a tracker told the test before."""
     for name in list(os.environ):
-        if name.startswith(('AWS_', 'ACTIVELOOP_')):
+        if name.startswith(('AWS_', 'ACTIVELOOP_', 'MLFLOW_', 'WANDB_')):
             monkeypatch.delenv(name)
 
 

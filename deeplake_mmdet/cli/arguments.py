@@ -17,17 +17,22 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     """Arguments that training and testing share."""
     parser.add_argument('--work-dir', help='folder for logs and checkpoints; default: ./work_dirs/<name of the config>')
     add_config_options(parser)
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read a checkpoint even if it holds what could run code: only where you trust its author',
-    )
+    add_trust(parser)
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         help='who started the processes of this run (default: pytorch under torchrun, else none)',
     )
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """``--trust-checkpoint``, which all verbs that load one have."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read a checkpoint even if it holds what could run code: only where you trust its author',
+    )
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +65,6 @@ def load_config(args: argparse.Namespace) -> tuple[Any, list[str]]:
     notes = Notes()
     config = read_config(args.config, notes)
     config.launcher = args.launcher or launcher_around()
-    config.trust_checkpoint = args.trust_checkpoint
     if args.cfg_options:
         config.merge_from_dict(args.cfg_options)
     if args.work_dir:

@@ -60,6 +60,7 @@ def run(args: argparse.Namespace) -> dict[str, float]:
     join(config)
     notes += prepare(config, ('test',), args.cfg_options)
     config.load_from, config.resume = args.checkpoint, False
+    config.trust_checkpoint = args.trust_checkpoint
     from mmdet.engine.hooks.utils import trigger_visualization_hook
 
     from deeplake_mmdet.engine.dump_predictions import DumpPredictions

@@ -39,6 +39,7 @@ def apply_arguments(config: Any, args: argparse.Namespace) -> None:
     Raises:
         ConfigError: ``--auto-scale-lr`` with a config that does not say what it was tuned for.
     """
+    config.trust_checkpoint = args.trust_checkpoint
     if args.amp:
         config.optim_wrapper.type = 'AmpOptimWrapper'
         config.optim_wrapper.loss_scale = 'dynamic'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import sys
@@ -25,11 +24,10 @@ from deeplake_mmdet.lineage.record import (
     KEY,
     add_checkpoint,
     add_validation,
+    file_digest,
     new_record,
     values_without_credentials,
 )
-
-_BLOCK = 2**20
 
 
 class Lineage(Hook):
@@ -86,7 +84,7 @@ class Lineage(Hook):
             self._record['run']['load_from'] = before['run'].get('load_from')
             file = str(runner._load_from or '')
             if os.path.isfile(file):  # which could not hold its own digest
-                add_checkpoint(self._record, os.path.basename(file), _sha256(file), meta['epoch'], meta['iter'])
+                add_checkpoint(self._record, os.path.basename(file), file_digest(file), meta['epoch'], meta['iter'])
         self._record['run']['continues'] = {
             'run': before['run']['id'] if before else None,
             'how': 'resumed' if resumes else 'weights',
@@ -134,7 +132,7 @@ class Lineage(Hook):
         if not self._record or not os.path.isfile(path):
             return
         name = os.path.basename(path)
-        add_checkpoint(self._record, name, _sha256(path), *self._saved)
+        add_checkpoint(self._record, name, file_digest(path), *self._saved)
         self._write(runner)
         for sink in self._sinks:
             sink.checkpoint(path, ['best'] if name.startswith('best_') else ['latest'], self._copy())
@@ -188,11 +186,3 @@ class Lineage(Hook):
 def _absolute(address: str | None) -> str | None:
     """A file that is there by its whole path, so that it can be found from anywhere; else as it is."""
     return os.path.abspath(address) if address and os.path.isfile(address) else address
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -162,8 +162,10 @@ class Preemption(Hook):
 
     def _asked(self) -> bool:
         """Whether any rank was asked to stop."""
-        self._signal = self._of_all(self._signal, dist.ReduceOp.MAX)
-        return bool(self._signal)
+        heard = self._of_all(self._signal, dist.ReduceOp.MAX)
+        if heard:  # else one that came meanwhile stays for the next time
+            self._signal = heard
+        return bool(heard)
 
     def _of_all(self, number: int, operation: Any) -> int:
         """The greatest, or the least, of the numbers of all ranks."""

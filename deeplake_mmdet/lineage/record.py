@@ -21,6 +21,7 @@ KEY = 'deeplake_lineage'  # in checkpoint['meta'], as JSON text
 FILE = 'lineage.json'
 CONFIG = 'config_values'  # in lineage.json alone, as a Python literal: JSON knows no tuples
 
+_BLOCK = 1 << 20  # bytes
 # Keys of a config that differ between two runs of the same experiment.
 OF_ONE_RUN = (
     *('work_dir', 'launcher', 'local_rank', 'gpu_ids', 'experiment_name', 'timestamp'),
@@ -107,6 +108,15 @@ def config_digest(config: Any) -> str:
     """SHA-256 of a resolved config, without what belongs to one run alone (work dir, launcher, credentials)."""
     same = {key: value for key, value in values_without_credentials(config).items() if key not in OF_ONE_RUN}
     return hashlib.sha256(json.dumps(same, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+def file_digest(path: str) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def add_validation(record: dict[str, Any], epoch: int, iteration: int, values: Mapping[str, Any]) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
 import subprocess
 import sys
 import time
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +21,7 @@ from torch.distributed.launcher.api import LaunchConfig
 
 from deeplake_mmdet.cli import train
 from deeplake_mmdet.engine.checkpoint_files import newest_whole, save_whole
-from deeplake_mmdet.engine.preemption import EXIT_CODE
+from deeplake_mmdet.engine.preemption import EXIT_CODE, Preemption
 from deeplake_mmdet.errors import ConfigError
 from tests.engine.test_ranks import dump
 from tests.engine.test_train_detector import learnable
@@ -38,19 +42,26 @@ def cfg(tmp_path) -> Config:
     return cfg
 
 
-def start(arguments: list[str], ranks: int = 1) -> subprocess.Popen[str]:
-    command = [sys.executable]
-    if ranks > 1:
-        command += ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(ranks)]
-    around = {**os.environ, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    return subprocess.Popen(
-        [*command, str(ROOT / 'tools' / 'train.py'), *arguments],
-        env=around,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts commands of which no process is left when the test ends, not even ranks in sessions of their own."""
+    mark = f'STARTED_BY={uuid.uuid4().hex}'
+
+    def begin(*command: Any) -> subprocess.Popen[str]:
+        around = {**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
+        around |= dict([mark.split('=')])
+        pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        return subprocess.Popen(list(map(str, command)), env=around, text=True, start_new_session=True, **pipes)
+
+    yield begin
+    for process in Path('/proc').glob('[0-9]*'):
+        with contextlib.suppress(OSError):
+            if mark.encode() in (process / 'environ').read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+TRAIN = (sys.executable, ROOT / 'tools' / 'train.py')
+TORCHRUN = (sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node')
 
 
 def wait_for_images(work_dir: str, images: int, child: subprocess.Popen[str]) -> None:
@@ -64,12 +75,12 @@ def wait_for_images(work_dir: str, images: int, child: subprocess.Popen[str]) ->
 
 @pytest.mark.parametrize(('number', 'whole_group'), [(signal.SIGTERM, False), (signal.SIGUSR1, True)])
 def test_a_training_that_is_asked_to_stop_writes_a_checkpoint_and_exits_with_its_own_code(
-    tmp_path, cfg, number, whole_group
+    start, tmp_path, cfg, number, whole_group
 ):
     cfg.train_cfg.max_epochs = 2000
     cfg.data.train.deeplake_dataloader.num_workers = 1
     dump(cfg, tmp_path / 'cfg.py')
-    child = start([str(tmp_path / 'cfg.py')])
+    child = start(*TRAIN, tmp_path / 'cfg.py')
     wait_for_images(cfg.work_dir, 20, child)
     if whole_group:  # as clusters do: the loader's workers hear it too
         os.killpg(child.pid, number)
@@ -87,11 +98,11 @@ def test_a_training_that_is_asked_to_stop_writes_a_checkpoint_and_exits_with_its
     assert newest_whole(cfg.work_dir, LOGGER) == os.path.join(cfg.work_dir, name)
 
 
-def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(tmp_path, cfg):
+def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(start, tmp_path, cfg):
     cfg.train_cfg.max_epochs = 2000
     cfg.data.train.deeplake_dataloader.batch_size = 1
     dump(cfg, tmp_path / 'cfg.py')
-    parent = start([str(tmp_path / 'cfg.py'), '--launcher', 'pytorch'], ranks=2)
+    parent = start(*TORCHRUN, 2, TRAIN[1], tmp_path / 'cfg.py', '--launcher', 'pytorch')
     wait_for_images(cfg.work_dir, 10, parent)
     [rank] = [
         int(pid)
@@ -108,15 +119,25 @@ def test_a_signal_to_one_rank_stops_all_after_the_same_iteration(tmp_path, cfg):
     assert done == [int(name.partition('_')[2])] * 2
 
 
+def test_a_signal_that_comes_while_the_ranks_ask_each_other_is_heard_the_next_time(monkeypatch):
+    hook = Preemption()
+
+    def asked(shared, **options):  # the others were not asked to; this one is, meanwhile
+        hook._note(signal.SIGTERM, None)
+
+    hook._group = object()
+    monkeypatch.setattr('torch.distributed.all_reduce', asked)
+    assert not hook._asked()
+    assert hook._asked()
+
+
 @pytest.mark.skipif(
     not hasattr(LaunchConfig, 'signals_to_handle'), reason='this torchrun passes no SIGUSR1 on, whatever it is told'
 )
-def test_the_launch_script_passes_a_signal_on_to_its_ranks(tmp_path, cfg):
+def test_the_launch_script_passes_a_signal_on_to_its_ranks(start, tmp_path, cfg):
     cfg.train_cfg.max_epochs = 2000
     dump(cfg, tmp_path / 'cfg.py')
-    command = [ROOT / 'tools' / 'dist_train.sh', tmp_path / 'cfg.py', '1']
-    around = {**os.environ, 'PYTHON': sys.executable, 'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'}
-    parent = subprocess.Popen(command, env=around, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    parent = start(ROOT / 'tools' / 'dist_train.sh', tmp_path / 'cfg.py', 1)
     wait_for_images(cfg.work_dir, 10, parent)
     parent.send_signal(signal.SIGUSR1)
     said, _ = parent.communicate(timeout=100)

@@ -16,6 +16,7 @@ from typing import Any
 from deeplake_mmdet.lineage.trackers.names import metric_name
 
 DATABASE, ARTIFACTS, FILES = 'mlflow.db', 'mlartifacts', 'mlruns'
+_EXPORTED = ('MLFLOW_TRACKING_URI', 'MLFLOW_EXPERIMENT_ID')  # by MLflow; the next run of this process is another
 _OF_TRACKERS = {ARTIFACTS, FILES, 'wandb'}
 _IMAGES = ('.png', '.jpg', '.jpeg', '.webp')
 
@@ -49,11 +50,17 @@ def init_env(backend: Any) -> None:
     import mlflow
 
     backend._mlflow = mlflow
+    before = {name: os.environ.get(name) for name in _EXPORTED}
     mlflow.set_tracking_uri(backend._tracking_uri)
     name = backend._exp_name or 'Default'
     if mlflow.get_experiment_by_name(name) is None:
         mlflow.create_experiment(name, artifact_location=backend._artifact_location)
     mlflow.set_experiment(name)
+    for variable, value in before.items():
+        if value is None:
+            os.environ.pop(variable, None)
+        else:
+            os.environ[variable] = value
     mlflow.start_run(run_name=backend._run_name)
     mlflow.set_tags(backend._tags or {})
     mlflow.log_params(backend._params or {})

@@ -6,19 +6,18 @@ passes the redaction first, and what the caller may change is copied.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from deeplake_mmdet.config.redaction import scrubbed
+from deeplake_mmdet.lineage.record import file_digest
 from deeplake_mmdet.lineage.trackers.copied import copied
 from deeplake_mmdet.lineage.trackers.guarded import GuardedBackend
 
 MOST_IMAGES = 32  # of one validation
 _IDENTITY = ('uri', 'dataset_id', 'branch', 'commit_id', 'view_id', 'query')
-_BLOCK = 1 << 20  # bytes
 
 
 class Sink(ABC):
@@ -69,7 +68,7 @@ class Sink(ABC):
         known = _known_facts(path, scrubbed(dict(record)))
 
         def tell(backend: Any) -> None:
-            facts = {**known, 'sha256': known.get('sha256') or _sha256(path)}
+            facts = {**known, 'sha256': known.get('sha256') or file_digest(path)}
             self._checkpoint(backend.experiment, path, list(aliases), facts)
 
         self._guard.submit('checkpoints', tell)
@@ -147,11 +146,3 @@ def _known_facts(path: str, record: Mapping[str, Any]) -> dict[str, Any]:
         'config': dict(record.get('config', {})),
         'metrics': dict(record.get('metrics', {})),
     }
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -70,14 +70,14 @@ def away_from_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         monkeypatch.setenv(name, str(tmp_path / name.lower()))
     for name, value in {'WANDB_MODE': 'offline', 'WANDB_SILENT': 'true', 'MLFLOW_DISABLE_TELEMETRY': 'true'}.items():
         monkeypatch.setenv(name, value)
-    for name in ('WANDB_API_KEY', 'WANDB_PROJECT', 'MLFLOW_TRACKING_URI', 'MLFLOW_EXPERIMENT_NAME', 'MLFLOW_RUN_ID'):
-        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(sys, 'argv', ['train.py'])
     (tmp_path / 'here').mkdir()
     monkeypatch.chdir(tmp_path / 'here')
     yield
     if 'wandb' in sys.modules:
         sys.modules['wandb'].teardown()
+    if 'mlflow' in sys.modules:
+        sys.modules['mlflow'].set_tracking_uri(None)
 
 
 class _Lines(logging.Handler):

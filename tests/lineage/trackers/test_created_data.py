@@ -38,6 +38,7 @@ def test_a_run_of_wandb_has_the_dataset_and_its_views_as_output(tmp_path):
 
 def test_a_run_of_mlflow_has_it_too(tmp_path):
     mlflow.set_tracking_uri(f'sqlite:///{tmp_path / "mlflow.db"}')
+    mlflow.set_experiment('cars')
     with mlflow.start_run() as run:
         path, _ = write_street(tmp_path / 'street', 6)
     tags = mlflow.MlflowClient().get_run(run.info.run_id).data.tags

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -35,7 +36,6 @@ def stored(empty_store: Path, work_dir: Path) -> Iterator[Path]:
     file = work_dir / mlflow_backend.DATABASE
     file.write_bytes(empty_store.read_bytes())
     yield file
-    mlflow.set_tracking_uri(None)
 
 
 def runs_in(store: Path) -> list[Any]:
@@ -186,6 +186,15 @@ def test_the_environments_server_and_experiment_are_used_where_the_config_names_
     guard_backends(visualizer, work_dir=str(work_dir))
     found = visualizer.get_backend('MLflowVisBackend').wrapped
     assert (found._tracking_uri, found._exp_name) == ('http://tracker.example', 'from the environment')
+
+
+def test_the_next_run_of_the_process_has_a_store_of_its_own(visualizer_of, config, work_dir, record, tmp_path):
+    for folder in (work_dir, tmp_path / 'next'):
+        visualizer = visualizer_of(backend())
+        begin(visualizer, config, folder).start(record)
+        visualizer.close()
+        assert len(runs_in(folder / mlflow_backend.DATABASE)) == 1
+    assert 'MLFLOW_EXPERIMENT_ID' not in os.environ
 
 
 def test_the_configs_own_server_stays(visualizer_of, work_dir, monkeypatch):
