@@ -16,6 +16,7 @@ INTERRUPTED, READER_GONE = 130, 141  # the exit codes of a shell's command that 
 VERBS = {
     'train': 'train a detector from a config',
     'test': 'evaluate a checkpoint',
+    'score': 'loss, errors and suspicion of every image, written back to a branch',
     'evaluate': 'evaluate predictions that were written before, without the model',
     'report': 'make the HTML report of a run again, from the files in its work dir',
     'convert': 'make a Deep Lake dataset from COCO, PASCAL VOC or YOLO files, or from one of format 3',

@@ -20,12 +20,13 @@ class ImportLock:
         path: Of the lock file; it is removed when the lock is released.
         destination: For the message.
         owner: Who takes it, for the message.
+        argument: Its argument that names the destination, for the message.
 
     Raises:
         ConversionError: Another process, or another thread of this one, holds the lock.
     """
 
-    def __init__(self, path: Path, destination: str, owner: str = 'convert') -> None:
+    def __init__(self, path: Path, destination: str, owner: str = 'convert', argument: str = 'dst') -> None:
         self._path = path
         while True:
             self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -35,7 +36,7 @@ class ImportLock:
                 holder = os.read(self._file, 20).decode(errors='replace').strip() or 'unknown'
                 os.close(self._file)
                 raise ConversionError(
-                    f'{owner}(dst=) expected {destination!r} for itself, but got a destination that the process '
+                    f'{owner}({argument}=) expected {destination!r} for itself, but got a destination that the process '
                     f'{holder} is writing to. Wait for it to end, or end it.'
                 ) from None
             if self._is_current():

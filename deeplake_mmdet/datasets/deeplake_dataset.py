@@ -378,6 +378,12 @@ class DeepLakeDataset(BaseDetDataset):
         return self.masks_of_images(range(len(self.index)))
 
     @property
+    @force_full_init
+    def sample_images(self) -> np.ndarray:
+        """Place of each sample's image in the index, int64 (N,)."""
+        return self._order
+
+    @property
     def sample_sizes(self) -> np.ndarray:
         """Height and width of each sample in pixels, int64 (N, 2)."""
         return self.index.sizes[self._order]

@@ -39,8 +39,7 @@ class CheckpointClasses(Hook):
         datasets = dict(run_datasets(runner))
         trains = any(key.startswith('train_dataloader') for key in datasets)
         if self._resume or not trains:
-            meta = checkpoint.get('meta') or {}
-            _compare('The checkpoint', _classes(meta.get('dataset_meta')) or _classes(meta), datasets)
+            check_classes(checkpoint, datasets)
 
     def before_test(self, runner: Any) -> None:
         """Compare what a module was trained on, where no checkpoint took the place of its weights.
@@ -52,6 +51,20 @@ class CheckpointClasses(Hook):
             _compare(
                 'The model', _classes(getattr(bare(runner.model), 'dataset_meta', None)), dict(run_datasets(runner))
             )
+
+
+def check_classes(checkpoint: Mapping[str, Any], datasets: Mapping[str, Any]) -> None:
+    """Compare the classes of a checkpoint with those of datasets.
+
+    Args:
+        checkpoint: Its content.
+        datasets: Config key to `DeepLakeDataset`.
+
+    Raises:
+        ConfigError: They differ.
+    """
+    meta = checkpoint.get('meta') or {}
+    _compare('The checkpoint', _classes(meta.get('dataset_meta')) or _classes(meta), datasets)
 
 
 def bare(model: Any) -> Any:

@@ -8,6 +8,8 @@ from typing import Any
 from deeplake_mmdet.config.box_format import BoxFormat
 from deeplake_mmdet.config.tensor_roles import COCO_SEGMENTATION, MASK_FORMATS
 
+# What the names of columns begin with that hold results of detectors, in place of annotations.
+RESULTS = 'model_evaluation/'
 _DTYPES = ('float32', 'float64', 'float16', 'int16', 'int32', 'int64', 'uint16', 'uint32', 'uint8')
 BITMAPS = ('BinaryMask', 'SegmentMask')
 _ONE_AN_IMAGE = ('img_id', 'height', 'width')

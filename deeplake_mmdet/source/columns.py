@@ -13,6 +13,7 @@ from deeplake_mmdet.config.tensor_roles import OPTIONAL_ROLES, REQUIRED_ROLES
 from deeplake_mmdet.errors import ColumnError, QueryError
 from deeplake_mmdet.source.column_types import (
     NEEDS,
+    RESULTS,
     can_play,
     declared_format,
     kind_of,
@@ -113,8 +114,9 @@ def map_columns(base: Any, selection: Any, wanted: Mapping[str, str], scalars: C
         ColumnError: A required role has no column, or two that fit, or the named one does not exist or does not fit.
         QueryError: The query dropped or changed the column.
     """
-    types, base_types = _types(selection), _types(base)
-    names = {role: _named(role, column, types, base_types) for role, column in wanted.items() if column}
+    all_types, all_base_types = _types(selection), _types(base)
+    names = {role: _named(role, column, all_types, all_base_types) for role, column in wanted.items() if column}
+    types, base_types = (_annotations(every, names.values()) for every in (all_types, all_base_types))
     for role, column in names.items():
         if not can_play(role, selection[column], types[column], is_scalar=column in scalars):
             raise ColumnError(
@@ -164,7 +166,8 @@ def image_column(column: Any, dtype: Any) -> ImageColumn:
 
 def mask_columns(selection: Any) -> list[str]:
     """Names of the columns that can play ``gt_masks``."""
-    return [name for name, dtype in _types(selection).items() if can_play('gt_masks', selection[name], dtype)]
+    types = _annotations(_types(selection))
+    return [name for name, dtype in types.items() if can_play('gt_masks', selection[name], dtype)]
 
 
 def _mask_column(selection: Any, name: str | None, types: Mapping[str, Any]) -> MaskColumn | None:
@@ -174,6 +177,11 @@ def _mask_column(selection: Any, name: str | None, types: Mapping[str, Any]) -> 
 
 def _types(container: Any) -> dict[str, Any]:
     return {column.name: column.dtype for column in container.schema.columns if column.name != SOURCE_ROW}
+
+
+def _annotations(types: Mapping[str, Any], named: Collection[str] = ()) -> dict[str, Any]:
+    """The columns without those of results, which play a role only where they are named."""
+    return {name: dtype for name, dtype in types.items() if name in named or not name.startswith(RESULTS)}
 
 
 def _named(role: str, column: str, types: Mapping[str, Any], base_types: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from deeplake_mmdet.errors import QueryError, SourceError
+from deeplake_mmdet.source.null_order import without_nulls
 from deeplake_mmdet.source.numbered import Numbered
 from deeplake_mmdet.source.query_checks import check_conditions
 from deeplake_mmdet.source.query_errors import explain
@@ -39,6 +40,9 @@ def apply_query(opened: Opened, query: str, deadline_s: float) -> Opened:
             'Lake cannot combine queries of. Query the dataset without the view, or copy it: deeplake-mmdet convert v3.'
         )
     remarks = (*opened.remarks, *check_conditions(query, opened.base, format=opened.format))
+    if opened.format != 3:
+        query, left_out = without_nulls(query, opened.base, deadline_s)
+        remarks = (*remarks, *left_out)
     opened = replace(opened, remarks=remarks)
     selection, rows = run_query(opened.base, query, deadline_s, within, format=opened.format)
     if within is None or (np.diff(within) > 0).all():

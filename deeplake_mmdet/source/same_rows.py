@@ -17,7 +17,7 @@ from deeplake_mmdet.source.numbered import SOURCE_ROW
 # Kinds that hold an image's worth of data in a row, beside images themselves.
 _HEAVY = ('BinaryMask', 'SegmentMask', 'Polygon')
 # Annotations: numbers and texts, a few in a row.
-_LIGHT = ('ClassLabel', 'Text', 'Generic')
+_LIGHT = ('ClassLabel', 'Text', 'Generic', 'Nullable')
 _ROWS_AT_ONCE, _IMAGES_AT_ONCE = 8192, 64
 # So many images are compared byte for byte even where the others are known to be alike.
 SAMPLE = 256
@@ -38,9 +38,9 @@ def difference(
     """
     if len(one) != len(other):
         return f'{len(other)} rows instead of {len(one)}'
-    if _described(one) != _described(other):
+    if _described(one, names) != _described(other, names):
         return 'other columns'
-    columns = {name: dtype for name, dtype in _types(one).items() if names is None or name in names}
+    columns = _types(one, names)
     light = [name for name, dtype in columns.items() if is_light(dtype)]
     heavy = [name for name, dtype in columns.items() if name not in light and _is_heavy(one, name, dtype)]
     for name in heavy:
@@ -49,16 +49,17 @@ def difference(
     return _difference_of_values(one, other, light) or _difference_of_bytes(one, other, heavy, all_images)
 
 
-def _types(handle: SourceHandle) -> dict[str, Any]:
-    return {column.name: column.dtype for column in handle.selection().schema.columns if column.name != SOURCE_ROW}
+def _types(handle: SourceHandle, names: Collection[str] | None) -> dict[str, Any]:
+    columns = [column for column in handle.selection().schema.columns if column.name != SOURCE_ROW]
+    return {column.name: column.dtype for column in columns if names is None or column.name in names}
 
 
-def _described(handle: SourceHandle) -> dict[str, tuple[Any, str]]:
-    """Type and metadata of each column. Types of links are equal to nothing, so their text has to do."""
+def _described(handle: SourceHandle, names: Collection[str] | None) -> dict[str, tuple[Any, str]]:
+    """Type and metadata of columns. Types of links are equal to nothing, so their text has to do."""
     selection = handle.selection()
     return {
         name: (str(dtype) if kind_of(dtype) == 'Link' else dtype, _metadata(selection[name]))
-        for name, dtype in _types(handle).items()
+        for name, dtype in _types(handle, names).items()
     }
 
 

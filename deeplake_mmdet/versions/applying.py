@@ -44,11 +44,11 @@ def write_edit(place: Place, branch: str, plan: EditPlan, values: Values, messag
     place.check_room(sum(nbytes_of(value) for columns in values.values() for value in columns.values()))
     dataset = place.writer()
     with place.guarded(f'Editing branch {branch!r}'):
-        start = _branch(dataset, revision.branch)
+        start = open_branch(dataset, revision.branch)
         if create:
             start.branch(branch, revision.commit_id)
         try:
-            tip = _branch(dataset, branch)
+            tip = open_branch(dataset, branch)
             if not create and tip.version != revision.commit_id:
                 raise RevisionChangedError(
                     f'Branch {branch!r} of {place.uri} is at commit {tip.version!r} now; the edit was made for '
@@ -61,7 +61,8 @@ def write_edit(place: Place, branch: str, plan: EditPlan, values: Values, messag
             raise
 
 
-def _branch(dataset: Any, name: str) -> Any:
+def open_branch(dataset: Any, name: str) -> Any:
+    """The head of a branch, to write if the dataset is."""
     if name == 'main':
         return dataset
     return wait(dataset.branches[name].open_async(), f'Opening branch {name!r}', OPEN_DEADLINE_S)
@@ -74,12 +75,16 @@ def _commit(tip: Any, plan: EditPlan, values: Values, message: str) -> str:
                 tip[name][row] = value
         for row in sorted(plan.rows, reverse=True):
             tip.delete(row)
-        future = tip.commit_async(message)
-        wait(_Finished(future), 'Committing', QUERY_DEADLINE_S)
+        commit_dataset(tip, message)
     except BaseException:
         tip.rollback()
         raise
     return str(tip.version)
+
+
+def commit_dataset(dataset: Any, message: str) -> None:
+    """Commit what was written to a Deep Lake dataset, within a deadline."""
+    wait(_Finished(dataset.commit_async(message)), 'Committing', QUERY_DEADLINE_S)
 
 
 class _Finished:

@@ -8,6 +8,7 @@ import numpy as np
 
 from deeplake_mmdet.convert.instances import select_entries
 from deeplake_mmdet.errors import AnnotationError
+from deeplake_mmdet.source.column_types import RESULTS
 from deeplake_mmdet.versions.edit_plan import EditPlan
 from deeplake_mmdet.versions.object_columns import Form, ObjectColumns
 from deeplake_mmdet.versions.reading import columns_of, pieces, read_at, rows_at_once
@@ -21,13 +22,15 @@ def edited_values(plan: EditPlan, columns: ObjectColumns) -> dict[int, dict[str,
         columns: The columns of one entry an object.
 
     Returns:
-        For each edited row the columns that change, and their new values, in the form in which Deep Lake stores them.
+        For each edited row the columns that change, and their new values, in the form in which Deep Lake stores them;
+        null for results of a detector, which were of the row as it was.
 
     Raises:
         AnnotationError: A column has more or fewer entries in a row than there are boxes.
         SourceError: The storage failed.
     """
-    found: dict[int, dict[str, Any]] = {row: {} for row in sorted({*plan.objects, *plan.classes})}
+    stale = dict.fromkeys(name for name in _results(columns_of(plan.source)) if name not in columns.forms)
+    found: dict[int, dict[str, Any]] = {row: {**stale} for row in sorted({*plan.objects, *plan.classes})}
     for row, classes in plan.classes.items():
         labels = np.array(plan.read(columns.labels, row))
         labels[list(classes)] = list(classes.values())
@@ -40,6 +43,11 @@ def edited_values(plan: EditPlan, columns: ObjectColumns) -> dict[int, dict[str,
                 value = found[row].get(name, value)
                 found[row][name] = _kept(value, form, plan.count(row), plan.objects[row], f'Column {name!r}, row {row}')
     return found
+
+
+def _results(columns: dict[str, Any]) -> list[str]:
+    """The columns of results, which are those of other annotations by now; of a type without null, they are kept."""
+    return [name for name, dtype in columns.items() if name.startswith(RESULTS) and str(dtype).startswith('nullable')]
 
 
 def _kept(value: Any, form: Form, count: int, dropped: set[int], where: str) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 
 from deeplake_mmdet.config.tensor_roles import MASK_FORMATS
 from deeplake_mmdet.errors import ColumnError
-from deeplake_mmdet.source.column_types import BITMAPS, kind_of, mask_kind
+from deeplake_mmdet.source.column_types import BITMAPS, RESULTS, kind_of, mask_kind
 from deeplake_mmdet.source.handle import SourceHandle
 from deeplake_mmdet.source.pins import closest
 from deeplake_mmdet.versions.reading import columns_of, pieces, read_at, rows_at_once
@@ -86,7 +86,7 @@ def find_object_columns(
     counts = np.maximum(counts, 0)
     forms = {boxes: Form.ARRAY}
     for name, dtype in columns.items():
-        if name == boxes or name in per_image:
+        if name == boxes or name in per_image or (name.startswith(RESULTS) and name not in per_object):
             continue
         trusted = name in (labels, *per_object)
         form = _Column(source, name, dtype, counts, trusted=trusted).form()

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from deeplake_mmdet.source.column_types import kind_of
+from deeplake_mmdet.source.column_types import RESULTS, kind_of
 from deeplake_mmdet.source.handle import SourceHandle
 from deeplake_mmdet.source.numbered import SOURCE_ROW
 from deeplake_mmdet.source.query import span_of
@@ -54,6 +54,7 @@ def pieces(count: int, size: int) -> Iterator[slice]:
 
 
 def label_column(source: SourceHandle, named: str | None) -> str | None:
-    """The column of labels: the one that is named, else the only one of its type."""
-    found = [name for name, dtype in columns_of(source).items() if kind_of(dtype) == 'ClassLabel']
+    """The column of labels: the one that is named, else the only one of its type that holds no results."""
+    columns = {name: dtype for name, dtype in columns_of(source).items() if not name.startswith(RESULTS)}
+    found = [name for name, dtype in columns.items() if kind_of(dtype) == 'ClassLabel']
     return named or (found[0] if len(found) == 1 else None)

@@ -14,6 +14,7 @@ from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.errors import ConfigError
 from deeplake_mmdet.source.column_types import metadata_of
 from deeplake_mmdet.source.handle import SourceHandle
+from deeplake_mmdet.source.null_order import without_nulls
 from deeplake_mmdet.source.numbered import Numbered
 from deeplake_mmdet.source.query import run_query
 from deeplake_mmdet.source.query_checks import check_conditions
@@ -209,6 +210,8 @@ class _Runner:
             self.remarks += found.remarks
             return found.rows, found.selection()
         self.remarks += check_conditions(query, self._base)
+        query, left_out = without_nulls(query, self._base, self._patience)
+        self.remarks += left_out
         numbered, rows = run_query(self._base, query, self._patience)
         self.parents.append(numbered)
         # Rows that are drawn by lot are drawn once.

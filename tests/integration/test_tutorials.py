@@ -175,3 +175,29 @@ def test_instance_segmentation(reader, s3_server, tmp_path):
     assert _lineage(tmp_path / 'work_dirs/shapes')['uri'] == 's3://bucket/shapes'
     assert len(list((tmp_path / 'looked-at').iterdir())) == 3
     assert list((tmp_path / 'exported').rglob('*.json'))
+
+
+def test_bad_labels(reader, tmp_path):
+    output = reader.follow('bad_labels')
+    data = str(tmp_path / 'data' / 'shapes')
+    for path in (data, f'{data}_val'):
+        names = {ref: _columns(f'{path}{ref}') for ref in ('', '@training_run')}
+        assert {'model_evaluation/loss', 'model_evaluation/boxes'} <= names['@training_run'] - names['']
+    before, after = (deeplake.open_read_only(f'{data}{ref}') for ref in ('', '@training_run'))
+    assert after['boxes'][14].tolist() == before['boxes'][14].tolist()[1:]
+    kept = [row for row in range(48) if row not in (28, 32)]
+    assert [after['images'].get_bytes(row) for row in range(len(after))] == [
+        before['images'].get_bytes(row) for row in kept
+    ]
+    table = output[output.rindex('row  file name') :].splitlines()
+    listed = [line.split()[0] for line in table[1:11]]
+    tested = deeplake.open_read_only(f'{data}_val@training_run')
+    ious = tested['model_evaluation/iou'][:]
+    assert [ious[int(row)] for row in listed] == sorted(ious)[:10]
+    assert _lineage(tmp_path / 'work_dirs/easy')['view_id'] == 'easy'
+    assert _lineage(tmp_path / 'work_dirs/mended')['branch'] == 'training_run'
+    assert len(list((tmp_path / 'hard').iterdir())) == 4
+
+
+def _columns(path: str) -> set[str]:
+    return {column.name for column in deeplake.open_read_only(path).schema.columns}

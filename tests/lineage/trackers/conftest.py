@@ -40,7 +40,7 @@ RECORD = {
         'command': ['tools/train.py', 'cars.py'],
         'seed': 7,
         'world_size': 1,
-        'work_dir': '/work/cars',
+        'work_dir': '/runs/cars',
     },
     'data': {
         'train': [TRAIN],
