@@ -18,6 +18,11 @@ def add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='folder for logs and checkpoints; default: ./work_dirs/<name of the config>')
     add_config_options(parser)
     add_trust(parser)
+    add_launcher(parser)
+
+
+def add_launcher(parser: argparse.ArgumentParser) -> None:
+    """``--launcher``, which all verbs have that several processes may run together."""
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],

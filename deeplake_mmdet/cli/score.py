@@ -7,7 +7,7 @@ import os
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from deeplake_mmdet.cli.arguments import add_common, load_config
+from deeplake_mmdet.cli.arguments import add_config_options, add_launcher, add_trust, load_config
 from deeplake_mmdet.errors import ConfigError, DeepLakeMMDetError
 from deeplake_mmdet.scoring.columns import COLUMNS, COUNT, NUMBER
 
@@ -26,7 +26,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument('--split', choices=['train', 'val', 'test'], default='train', help='data (default: train)')
     _add_results(parser)
     parser.add_argument('--batch-size', type=_positive, default=16, help='images in the backbone at once (default: 16)')
-    parser.add_argument('--num-workers', type=int, default=2, help='processes that load images (default: 2)')
+    parser.add_argument('--num-workers', type=_count, default=2, help='processes that load images (default: 2)')
     parser.add_argument(
         '--one-by-one', action='store_true', help='one image at a time in the backbone too; slower, the same numbers'
     )
@@ -35,7 +35,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         '--score-thr', type=_share, default=0.3, help='score from which a detection counts and is kept (default: 0.3)'
     )
     parser.add_argument('--masks', action='store_true', help='keep the masks of detections too')
-    add_common(parser)
+    for add in (add_config_options, add_trust, add_launcher):
+        add(parser)
+    parser.set_defaults(work_dir=None)
     args = parser.parse_args(argv)
     if args.write_back and args.to:
         parser.error('--write-back writes to a branch, --to to a new dataset: give one of them')
@@ -54,6 +56,13 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--out', metavar='FILE.csv', help='write one line an image to this file')
     parser.add_argument('--top', type=_positive, default=10, help='worst images that are listed (default: 10)')
     parser.add_argument('--by', default='loss', help='column that ranks them (default: loss)')
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f'expected 0 or more, but got {number}')
+    return number
 
 
 def _positive(text: str) -> int:

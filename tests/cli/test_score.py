@@ -159,6 +159,7 @@ def test_what_cannot_work_is_refused_in_one_line(made, capsys, arguments, said):
     ('arguments', 'said'),
     [
         (['--batch-size', '0'], 'expected 1 or more, but got 0'),
+        (['--num-workers', '-1'], 'expected 0 or more, but got -1'),
         (['--score-thr', '2'], 'expected a number from 0 to 1, but got 2.0'),
         (['--run', 'x'], '--run names what --write-back or --to writes'),
         (['--write-back', 'a', '--to', 'b'], 'give one of them'),
