@@ -67,10 +67,12 @@ class Filling:
         self.written[rows] = True
         last = dict(zip(rows.tolist(), range(len(rows)), strict=True))
         ordered = np.array(sorted(last), np.int64)
-        for start, stop in _stretches(ordered):  # of nulls in one slice with values, Deep Lake reads ever more slowly
-            span = ordered[start:stop].tolist()
-            for name, items in values.items():
-                _set(dataset[name], span[0], [items[last[row]] for row in span])
+        # Column by column, and no nulls in one slice with values: Deep Lake takes ever longer over anything else.
+        stretches = [ordered[start:stop].tolist() for start, stop in _stretches(ordered)]
+        for name, items in values.items():
+            column = dataset[name]
+            for span in stretches:
+                _set(column, span[0], [items[last[row]] for row in span])
 
     def clear(self, dataset: Any, names: Sequence[str], *, others: Sequence[str] = ()) -> None:
         """Make null what no longer holds in columns that were there before.
