@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from deeplake_mmdet.errors import AnnotationError
@@ -16,50 +15,15 @@ from deeplake_mmdet.metrics import box_pairs
 from deeplake_mmdet.metrics.detections import Detections
 from deeplake_mmdet.metrics.ground_truth import GroundTruth
 from deeplake_mmdet.metrics.matching import FALSE_POSITIVE, NEITHER, TRUE_POSITIVE, match
-from deeplake_mmdet.metrics.run_lengths import run_lengths
+from tests.support.coco_apis import coco_apis
 from tests.support.evaluations import random_detections, random_truth
 
 
 def coco_matches(truth: GroundTruth, found: Detections, iou: float, *, masks: bool):
     """Object of each detection (-1 for none) and whether it counts, as pycocotools says."""
-    api = COCO()
-    api.dataset = {
-        'images': [{'id': i, 'height': 60, 'width': 80} for i in truth.img_ids],
-        'categories': [{'id': c} for c in truth.category_ids],
-        'annotations': [
-            {
-                'id': k + 1,
-                'image_id': truth.img_ids[image],
-                'category_id': truth.category_ids[truth.labels[k]],
-                'bbox': truth.boxes_xywh[k].tolist(),
-                'area': float(truth.areas[k]),
-                'iscrowd': int(truth.crowd[k]),
-                'segmentation': run_lengths(truth.segmentations[k], truth.sizes[image]) if masks else [],
-            }
-            for k, image in enumerate(truth.image_of.tolist())
-        ],
-    }
     scores = found.mask_scores if masks else found.scores
     with contextlib.redirect_stdout(io.StringIO()):
-        api.createIndex()
-        results = COCO()
-        results.dataset = {
-            **api.dataset,
-            'annotations': [
-                {
-                    'id': d + 1,
-                    'image_id': found.img_ids[image],
-                    'category_id': truth.category_ids[found.labels[d]],
-                    'bbox': found.boxes_xywh[d].tolist(),
-                    'area': 1.0,
-                    'score': float(scores[d]),
-                    **({'segmentation': found.segmentations[d]} if masks else {}),
-                }
-                for d, image in enumerate(found.image_of.tolist())
-            ],
-        }
-        results.createIndex()
-        evaluation = COCOeval(api, results, 'segm' if masks else 'bbox')
+        evaluation = COCOeval(*coco_apis(truth, found, masks=masks), 'segm' if masks else 'bbox')
         evaluation.params.iouThrs = np.array([iou])
         evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, 1e10]], ['all']
         evaluation.params.maxDets = [10**6]

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from deeplake_mmdet.metrics.evaluation import Curves, Evaluation
@@ -17,6 +16,7 @@ from deeplake_mmdet.report.confusion import confusion_matrix, frequent_confusion
 from deeplake_mmdet.report.outcome import Outcome
 from deeplake_mmdet.report.precision_recall import RECALLS, curves_of, precision_recall
 from deeplake_mmdet.report.score_curve import ScoreCurve
+from tests.support.coco_apis import coco_apis
 from tests.support.evaluations import random_detections, random_evaluation, random_truth
 
 SEEDS = pytest.mark.parametrize('seed', [0, 1, 2])
@@ -25,35 +25,8 @@ SEEDS = pytest.mark.parametrize('seed', [0, 1, 2])
 def coco_precision(evaluation: Evaluation) -> np.ndarray:
     """Precision of each class at IoU 0.5 as pycocotools accumulates it, (K, 101)."""
     truth, found = evaluation.truth, evaluation.detections
-    api, results = COCO(), COCO()
-    common = {'images': [{'id': i} for i in truth.img_ids], 'categories': [{'id': c} for c in truth.category_ids]}
-    annotations = [
-        {
-            'id': k + 1,
-            'image_id': truth.img_ids[image],
-            'category_id': truth.category_ids[truth.labels[k]],
-            'bbox': truth.boxes_xywh[k].tolist(),
-            'area': 1.0,
-            'iscrowd': int(truth.crowd[k]),
-        }
-        for k, image in enumerate(truth.image_of.tolist())
-    ]
-    detected = [
-        {
-            'id': d + 1,
-            'image_id': found.img_ids[image],
-            'category_id': truth.category_ids[found.labels[d]],
-            'bbox': found.boxes_xywh[d].tolist(),
-            'area': 1.0,
-            'score': float(found.scores[d]),
-        }
-        for d, image in enumerate(found.image_of.tolist())
-    ]
-    api.dataset, results.dataset = {**common, 'annotations': annotations}, {**common, 'annotations': detected}
     with contextlib.redirect_stdout(io.StringIO()):
-        api.createIndex()
-        results.createIndex()
-        evaluator = COCOeval(api, results, 'bbox')
+        evaluator = COCOeval(*coco_apis(truth, found), 'bbox')
         evaluator.params.iouThrs = np.array([0.5])
         evaluator.params.areaRng, evaluator.params.areaRngLbl = [[0, 1e10]], ['all']
         evaluator.params.maxDets = [10**6]

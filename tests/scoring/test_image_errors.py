@@ -8,56 +8,14 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from deeplake_mmdet.errors import AnnotationError, ConfigError
 from deeplake_mmdet.metrics import box_pairs
-from deeplake_mmdet.metrics.run_lengths import run_lengths
 from deeplake_mmdet.scoring.columns import ERRORS
 from deeplake_mmdet.scoring.errors import Errors, errors_of
+from tests.support.coco_apis import coco_apis
 from tests.support.evaluations import random_detections, random_truth
-
-
-def apis(truth, found, *, masks):
-    """Annotations and detections as pycocotools takes them."""
-    scores = found.mask_scores if masks else found.scores
-    objects = [
-        {
-            'id': k + 1,
-            'image_id': truth.img_ids[image],
-            'category_id': truth.category_ids[truth.labels[k]],
-            'bbox': truth.boxes_xywh[k].tolist(),
-            'area': 1.0,
-            'iscrowd': int(truth.crowd[k]),
-            **({'segmentation': run_lengths(truth.segmentations[k], truth.sizes[image])} if masks else {}),
-        }
-        for k, image in enumerate(truth.image_of.tolist())
-    ]
-    results = [
-        {
-            'id': d + 1,
-            'image_id': found.img_ids[image],
-            'category_id': truth.category_ids[found.labels[d]],
-            'bbox': found.boxes_xywh[d].tolist(),
-            'area': 1.0,
-            'score': float(scores[d]),
-            **({'segmentation': found.segmentations[d]} if masks else {}),
-        }
-        for d, image in enumerate(found.image_of.tolist())
-    ]
-    both = []
-    for listed in (objects, results):
-        api = COCO()
-        api.dataset = {
-            'images': [{'id': i, 'height': 60, 'width': 80} for i in truth.img_ids],
-            'categories': [{'id': c} for c in truth.category_ids],
-            'annotations': listed,
-        }
-        with contextlib.redirect_stdout(io.StringIO()):
-            api.createIndex()
-        both.append(api)
-    return both
 
 
 def coco_of_image(both, img_id, *, iou=0.5, masks=False, most=100):
@@ -96,7 +54,7 @@ def test_counts_are_those_of_pycocotools(monkeypatch, iou, score_thr, masks):
     truth = random_truth(3, images=25, masks=masks)
     found = random_detections(truth, 4)
     errors = errors_of(truth, found, iou_thr=iou, score_thr=score_thr, masks=masks)
-    expected = coco_counts(apis(truth, found, masks=masks), truth, iou=iou, score_thr=score_thr, masks=masks)
+    expected = coco_counts(coco_apis(truth, found, masks=masks), truth, iou=iou, score_thr=score_thr, masks=masks)
     for name, numbers in zip(('tp', 'fp', 'fn', 'missed_by_class', 'spurious_by_class'), expected, strict=True):
         np.testing.assert_array_equal(getattr(errors, name), numbers, err_msg=name)
     assert errors.tp.sum() > 3 and errors.fp.sum() > 3 and errors.fn.sum() > 3
@@ -107,7 +65,7 @@ def test_counts_are_those_of_pycocotools(monkeypatch, iou, score_thr, masks):
 def test_average_precision_is_pycocotools_of_the_image_alone(seed, noise, objects, masks):
     truth = random_truth(seed, images=14, objects=objects, masks=masks)
     found = random_detections(truth, seed + 10, noise=noise)
-    both = apis(truth, found, masks=masks)
+    both = coco_apis(truth, found, masks=masks)
     expected = []
     for img_id in truth.img_ids:
         precision = coco_of_image(both, img_id, masks=masks).eval['precision']
@@ -121,7 +79,7 @@ def test_average_precision_is_pycocotools_of_the_image_alone(seed, noise, object
 def test_average_precision_counts_a_hundred_detections_of_a_class():
     truth = random_truth(0, images=3, objects=8, crowd=0)
     found = random_detections(truth, 1, noise=900.0)
-    both = apis(truth, found, masks=False)
+    both = coco_apis(truth, found, masks=False)
     hundred, all_of_them = (
         [coco_of_image(both, i, most=most).eval['precision'] for i in truth.img_ids] for most in (100, 10**6)
     )

@@ -51,7 +51,7 @@ user@host: /mnt/far fuse.sshfs rw 0 0
 @pytest.mark.parametrize(
     ('path', 'network'),
     [
-        ('/root/.cache', False),
+        ('/data/me/.cache', False),
         ('/home/me/.cache', True),
         ('/home/local disk/.cache', False),
         ('/homes/me/.cache', False),
