@@ -23,7 +23,8 @@ import torch.distributed as dist
 join(Config(dict(launcher=sys.argv[1])))
 ranks = [None] * dist.get_world_size()
 dist.all_gather_object(ranks, dist.get_rank())
-print(json.dumps([dist.get_rank(), dist.get_world_size(), ranks]), flush=True)
+sys.stdout.write(json.dumps([dist.get_rank(), dist.get_world_size(), ranks]) + '\\n')  # at once: ranks share a pipe
+sys.stdout.flush()
 end_rank()
 """
 TAKEN = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
