@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from deeplake_mmdet.engine import runner as building
+from deeplake_mmdet.engine.adapted_runner import adapted
 from deeplake_mmdet.engine.join import is_cpu_rank
 from tests.support.normed import NormedDetector
 from tests.support.small_training import batches_of, lines_of, train, training, write_images
@@ -73,8 +73,8 @@ def test_with_gpus_it_stays_synchronised(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
     assert not is_cpu_rank()
-    adapted = building._adapted(Runner, None, None, is_cpu_rank())()
+    runner = adapted(Runner, None, None, is_cpu_rank())()
     model = NormedDetector('SyncBN')
-    assert adapted.wrap_model(None, model) is model
+    assert runner.wrap_model(None, model) is model
     assert wrapped == [(None, model)]
     assert any(isinstance(layer, torch.nn.SyncBatchNorm) for layer in model.modules())
