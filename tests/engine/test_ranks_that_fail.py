@@ -33,7 +33,7 @@ try:
             raise ValueError('it broke')
         dist.barrier()
 except ValueError:
-    time.sleep(100)  # it is not gone, so its connections are not cut
+    time.sleep(300)  # it is not gone, so its connections are not cut
 """
 GOES = """
 told_failures._LOOK_S = 1.0
@@ -43,7 +43,7 @@ try:
         if rank == 0:
             time.sleep(0.5)  # the other has just looked
             raise ValueError('it broke')
-        time.sleep(100)
+        time.sleep(300)
 except ValueError:
     os._exit(1)  # and the store ends with it
 """
@@ -79,7 +79,7 @@ with failures_told():
 STUCK = """
 import atexit
 told_failures._LEAVE_S = 1.0
-atexit.register(time.sleep, 100)
+atexit.register(time.sleep, 300)
 with failures_told():
     raise ValueError('it broke')
 """
@@ -114,7 +114,7 @@ def run():
 
 def test_a_rank_that_waits_for_one_that_failed_ends_with_its_message(run):
     waiting, failed = run(['-c', BEGIN + STAYS])
-    said, _ = waiting.communicate(timeout=60)
+    said, _ = waiting.communicate(timeout=150)
     assert waiting.returncode == 1
     assert 'Rank 0 ends, because the run failed on rank 1: ValueError: it broke' in said
     assert failed.poll() is None
@@ -122,36 +122,36 @@ def test_a_rank_that_waits_for_one_that_failed_ends_with_its_message(run):
 
 def test_it_does_so_when_the_rank_that_failed_takes_the_store_away(run):
     failed, busy = run(['-c', BEGIN + GOES])
-    said, _ = busy.communicate(timeout=60)
+    said, _ = busy.communicate(timeout=150)
     assert busy.returncode == 1
     assert 'Rank 1 ends, because the run failed on rank 0: ValueError: it broke' in said
-    assert failed.wait(timeout=30) == 1
+    assert failed.wait(timeout=100) == 1
 
 
 def test_a_rank_whose_peer_is_cut_off_says_what_failed_first(run):
     waiting, failed = run(['-c', BEGIN + ALONE])
-    said, _ = waiting.communicate(timeout=60)
-    assert failed.wait(timeout=30) != 0 and waiting.returncode != 0
+    said, _ = waiting.communicate(timeout=150)
+    assert failed.wait(timeout=100) != 0 and waiting.returncode != 0
     assert 'failed first on rank 1: ValueError: it broke' in said or 'the run failed on rank 1: ValueError' in said
 
 
 def test_failures_alike_that_are_caught_and_an_early_end_of_a_rank_leave_the_others_alone(run):
     ranks = run(['-c', BEGIN + ALIKE])
-    said = [rank.communicate(timeout=60)[0] for rank in ranks]
+    said = [rank.communicate(timeout=150)[0] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], said
     assert all('done' in text and ' ends' not in text for text in said), said
 
 
 def test_an_exit_on_purpose_is_no_failure(run):
     ranks = run(['-c', BEGIN + PREEMPTED])
-    said = [rank.communicate(timeout=60)[0] for rank in ranks]
+    said = [rank.communicate(timeout=150)[0] for rank in ranks]
     assert all('the run failed' not in text for text in said), said
     assert [rank.returncode for rank in ranks] == [EXIT_CODE, EXIT_CODE]
 
 
 def test_a_rank_that_failed_and_does_not_come_to_its_end_is_ended(run):
     for rank in run(['-c', BEGIN + STUCK]):
-        said, _ = rank.communicate(timeout=60)
+        said, _ = rank.communicate(timeout=150)
         assert rank.returncode == 1
         assert 'ValueError: it broke' in said
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,10 +103,9 @@ def test_a_child_process_reads_with_the_credentials_of_its_parent(s3: S3Server, 
 
 @pytest.mark.parametrize('path', ['s3://no-such-bucket/x', 's3://bucket/no-such-dataset'])
 def test_a_wrong_bucket_or_path_is_found_out_at_once(s3: S3Server, path: str) -> None:
-    start = time.monotonic()
     with pytest.raises(SourceNotFoundError, match=f"no Deep Lake dataset at '{path}'. Check the bucket"):
         resolve(s3, path)
-    assert time.monotonic() - start < 5
+    assert len(s3.requests) <= 4, 'nothing is tried again'
 
 
 def test_a_wrong_key_is_refused_without_being_shown(s3: S3Server, bucket: str) -> None:
@@ -189,9 +187,8 @@ def test_a_failure_while_opening_anew_is_survived_too(s3: S3Server, bucket: str)
     assert fault.struck == 2
 
 
-def test_a_failure_that_stays_is_reported_soon_and_says_what_was_read(s3: S3Server, bucket: str) -> None:
+def test_a_failure_that_stays_is_reported_after_three_tries_and_says_what_was_read(s3: S3Server, bucket: str) -> None:
     handle = resolve(s3, bucket)
-    start = time.monotonic()
     with (
         s3.fault('403 Forbidden', 'AccessDenied', matches=is_data) as fault,
         pytest.raises(
@@ -200,7 +197,6 @@ def test_a_failure_that_stays_is_reported_soon_and_says_what_was_read(s3: S3Serv
     ):
         handle.read('images', [4, 20])
     assert fault.struck == 3
-    assert time.monotonic() - start < 5
     assert_no_secret(everything_said(caught.value))
     assert handle.read('images', [4]) == [png(4)], 'and once it has passed, all is well'
 
@@ -258,14 +254,15 @@ def test_a_batch_is_read_at_once_and_single_rows_one_after_another(
     s3: S3Server, big_images: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [row * 7 % ROWS for row in range(16)]
-    monkeypatch.setattr(s3, 'delay_s', 0.03)
-    seconds = []
+    monkeypatch.setattr(s3, 'delay_s', 0.1)
+    at_once = []
     for batches in ([rows], [[row] for row in rows]):
         handle = resolve(s3, big_images)
-        start = time.monotonic()
+        s3.most_at_once = 0
         assert requests_of(s3, handle, batches) >= 16
-        seconds.append(time.monotonic() - start)
-    assert seconds[0] < seconds[1] / 2, seconds
+        at_once.append(s3.most_at_once)
+    assert at_once[0] >= 8
+    assert at_once[1] == 1
 
 
 def test_small_images_share_their_requests(s3: S3Server, bucket: str) -> None:

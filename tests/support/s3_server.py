@@ -61,6 +61,7 @@ class S3Server:
         delay_s: Seconds before each answer.
         access_key: The key that is accepted.
         requests: The log, in order of arrival; clear it before what you count.
+        most_at_once: Largest number of requests that waited for their answer together; set it to 0 before.
     """
 
     def __init__(self) -> None:
@@ -68,6 +69,8 @@ class S3Server:
         self.path = f's3://{BUCKET}/dataset'
         self.delay_s = 0.0
         self.access_key = ACCESS_KEY
+        self.most_at_once = 0
+        self._waiting = 0
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -139,7 +142,7 @@ class S3Server:
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         request = Request(environ['REQUEST_METHOD'], environ['PATH_INFO'], environ.get('HTTP_RANGE', ''))
         self.requests.append(request)
-        time.sleep(self.delay_s)
+        self._delay()
         fault = self._next_fault(request)
         if fault and fault.status is None:
             self._stopping.wait()
@@ -153,6 +156,14 @@ class S3Server:
             message = f'The AWS Access Key Id you provided ({key[1]}) does not exist in our records.'
             return _refuse(start_response, '403 Forbidden', 'InvalidAccessKeyId', message)
         return self._moto(environ, start_response)
+
+    def _delay(self) -> None:
+        with self._lock:
+            self._waiting += 1
+            self.most_at_once = max(self.most_at_once, self._waiting)
+        time.sleep(self.delay_s)
+        with self._lock:
+            self._waiting -= 1
 
     def _next_fault(self, request: Request) -> Fault | None:
         with self._lock:

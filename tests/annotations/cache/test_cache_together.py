@@ -124,7 +124,7 @@ def test_a_process_that_waits_can_be_interrupted(path, stuck):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as waiting:
         assert waiting.stdout.readline() == 'waiting\n'
         waiting.send_signal(signal.SIGINT)
-        said, errors = waiting.communicate(timeout=20)
+        said, errors = waiting.communicate(timeout=100)
     assert 'KeyboardInterrupt' in errors
     assert said == ''
 
