@@ -10,8 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from tests.support.datasets import write_dataset
+
+# The same examples each time; `pytest --hypothesis-profile explore` draws others.
+settings.register_profile('same', derandomize=True)
+settings.register_profile('explore', derandomize=False)
+settings.load_profile('same')
 
 
 @pytest.fixture(scope='session', autouse=True)

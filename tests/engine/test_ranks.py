@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import deeplake
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -99,7 +100,8 @@ def test_under_torchrun_no_process_trains_alone_or_on_an_object_that_only_it_has
 
 
 def test_an_error_of_a_started_process_is_raised_as_itself(tmp_path):
-    cfg = config(tmp_path, write_tiny(tmp_path / 'ds'))
+    boxes = [np.array([[1, 1, 5, 5]], np.float32)] * 40  # of which two draws are never alike
+    cfg = config(tmp_path, write_tiny(tmp_path / 'ds', boxes=boxes))
     cfg.data.train.deeplake_query = 'select * order by random()'
     with pytest.raises(ConfigError, match=r'train_dataloader.dataset expected the same rows in all 2 processes'):
         deeplake_mmdet.train_detector(cfg.model, cfg, validate=False, distributed=2)

@@ -36,11 +36,11 @@ def test_a_revision_has_one_fingerprint_in_every_process(make_dataset: Callable[
 
 
 def test_a_view_saved_anew_under_its_name_has_another_one(make_dataset: Callable[..., str]) -> None:
-    path = make_dataset()
+    path = make_dataset(count=40)
     revisions, prints = [], set()
     for _ in range(2):
         dataset = deeplake.open(path)
-        dataset.query('select * order by random() limit 4').tag('some')
+        dataset.query('select * order by random() limit 20').tag('some')
         handle = resolve(path, deeplake_view_id='some')
         revisions.append(handle.revision)
         prints.add(fingerprint(handle))
