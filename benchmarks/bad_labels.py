@@ -1,6 +1,6 @@
 """Finding planted faults: how many of them are among the worst images, and what it is worth to mend these.
 
-    python benchmarks/bad_labels.py                                  # as documented, a quarter of an hour on two cores
+    python benchmarks/bad_labels.py                                  # as documented, 20 minutes on two cores
     python benchmarks/bad_labels.py --images 96 --epochs 4           # quick, and rough
 
 It plants one fault in each of ten of a hundred images (``tools/plant_faults.py``), trains on them, scores the same
