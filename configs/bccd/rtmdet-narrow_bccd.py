@@ -6,15 +6,5 @@ test_dataloader = val_dataloader
 # Of the three classes the smallest, platelets, is learnt last.
 max_epochs = 20
 train_cfg = dict(max_epochs=max_epochs)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=100),
-    dict(
-        type='CosineAnnealingLR',
-        eta_min=4e-5,
-        begin=0,
-        end=max_epochs,
-        T_max=max_epochs,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].update(end=max_epochs, T_max=max_epochs)
