@@ -72,7 +72,8 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield 'seed', run['seed']
     yield 'processes', run['world_size']
     if run.get('load_from'):
-        yield 'weights from', run['load_from']
+        digest = run.get('load_from_sha256')
+        yield 'weights from', run['load_from'] + (f' (sha256 {digest[:12]})' if digest else '')
     if before := run['continues']:
         yield 'continues', f'run {before["run"] or "without a record"} ({before["how"]}) at {before["iteration"]}'
     yield 'config', f'{record["config"]["file"]} (sha256 {record["config"]["digest"][:12]})'

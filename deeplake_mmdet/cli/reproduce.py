@@ -29,7 +29,7 @@ def main(argv: list[str]) -> int:
     options = build_parser().parse_args(argv)
     from mmengine.config import Config  # --help need not load PyTorch
 
-    from deeplake_mmdet.engine.reproduce import config_of, give_credentials
+    from deeplake_mmdet.engine.reproduce import check_weights, config_of, give_credentials
     from deeplake_mmdet.engine.train import train_detector
     from deeplake_mmdet.lineage.reading import read_run
 
@@ -41,6 +41,8 @@ def main(argv: list[str]) -> int:
         raise LineageError(
             f'--work-dir expected a folder that is new or empty, but got {work_dir!r}. Name another one.'
         )
+    if not options.config_only:
+        check_weights(run)
     file.parent.mkdir(parents=True, exist_ok=True)
     config.dump(str(file))
     print(f'Wrote {file}')

@@ -53,6 +53,7 @@ class Lineage(Hook):
         """Begin the record."""
         if not is_main_process():
             return
+        weights = None if runner.cfg.get('resume') else _absolute(runner.cfg.get('load_from'))
         run = {
             'id': uuid.uuid4().hex,
             'started': datetime.now(timezone.utc).isoformat(timespec='seconds'),
@@ -61,7 +62,8 @@ class Lineage(Hook):
             'world_size': get_world_size(),
             'work_dir': runner.work_dir,
             'given_model': self._given_model,
-            'load_from': None if runner.cfg.get('resume') else _absolute(runner.cfg.get('load_from')),
+            'load_from': weights,
+            'load_from_sha256': file_digest(weights) if weights and os.path.isfile(weights) else None,
             'continues': None,
         }
         datasets = [(key.split('_')[0], key, dataset) for key, dataset in run_datasets(runner)]
@@ -81,7 +83,7 @@ class Lineage(Hook):
             return
         if before and resumes:
             self._record |= {part: before[part] for part in ('validations', 'metrics', 'checkpoints')}
-            self._record['run']['load_from'] = before['run'].get('load_from')
+            self._record['run'] |= {name: before['run'].get(name) for name in ('load_from', 'load_from_sha256')}
             file = str(runner._load_from or '')
             if os.path.isfile(file):  # which could not hold its own digest
                 add_checkpoint(self._record, os.path.basename(file), file_digest(file), meta['epoch'], meta['iter'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from deeplake_mmdet.errors import LineageError
 from deeplake_mmdet.lineage.config_text import values_of
 from deeplake_mmdet.lineage.data_status import is_told
 from deeplake_mmdet.lineage.reading import Run
-from deeplake_mmdet.lineage.record import OF_ONE_RUN
+from deeplake_mmdet.lineage.record import OF_ONE_RUN, file_digest
 
 
 def config_of(run: Run, work_dir: str) -> Any:
@@ -56,6 +57,27 @@ def config_of(run: Run, work_dir: str) -> Any:
     config.load_from = record['run'].get('load_from')  # the config's own is the checkpoint, where the run was resumed
     config.randomness = {**(config.get('randomness') or {}), 'seed': record['run']['seed']}
     return config
+
+
+def check_weights(run: Run) -> None:
+    """Refuse a run whose file of ``load_from`` is not there any more, or is another file by now.
+
+    Args:
+        run: A training, see `read_run`. Weights of an address, and of runs that noted no digest, are not looked at.
+
+    Raises:
+        LineageError: Names both digests.
+    """
+    file, expected = (run.record['run'].get(name) for name in ('load_from', 'load_from_sha256'))
+    if not expected:
+        return
+    found = f'a file of sha256 {file_digest(file)}' if os.path.isfile(file) else 'no file'
+    if not found.endswith(expected):
+        raise LineageError(
+            f'{run.path!r} expected the weights that its training began with, load_from={file!r} of sha256 '
+            f'{expected}, but got {found}. Put that file back; or write the config with --config-only, name there '
+            'where the weights are now, and train with it.'
+        )
 
 
 def _name_everywhere(config: Any, record: Mapping[str, Any]) -> None:

@@ -41,8 +41,8 @@ def _flat_data(record: Mapping[str, Any]) -> dict[str, str]:
         for entry in entries:
             found |= {f'{entry["key"]}.{name}': _text(entry.get(name)) for name in _DATA}
     seed, world = (record['run'].get(name) for name in ('seed', 'world_size'))
-    weights = record['run'].get('load_from')
-    return {**found, 'seed': _text(seed), 'processes': _text(world), 'load_from': _text(weights)}
+    weights = {name: _text(record['run'].get(name)) for name in ('load_from', 'load_from_sha256')}
+    return {**found, 'seed': _text(seed), 'processes': _text(world), **weights}
 
 
 def _flat_config(run: Run) -> dict[str, str]:

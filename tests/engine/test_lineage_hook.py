@@ -144,10 +144,36 @@ def test_a_training_that_was_resumed_from_a_file_is_made_again_from_its_beginnin
     begins = dict(load_from='work/iter_6.pth') if weights else {}
     train(interrupted(training(path, tmp_path / 'work', **begins), 'exception', 6))
     train(training(path, tmp_path / 'work', resume=True, load_from=str(tmp_path / 'work' / 'iter_6.pth')))
+    sha256 = hashlib.sha256((trained / 'iter_6.pth').read_bytes()).hexdigest()
+    assert record_of(tmp_path / 'work')['run']['load_from_sha256'] == (sha256 if weights else None)
     monkeypatch.chdir(tmp_path)
     assert main(['reproduce', str(tmp_path / 'work'), '--work-dir', str(tmp_path / 'again')]) == 0
     assert batches_of(tmp_path / 'again') == batches_of(tmp_path / 'work')
     assert (batches_of(tmp_path / 'work')[0]['loss'] == batches_of(trained)[0]['loss']) is not weights
+
+
+def test_a_training_is_not_made_again_from_other_weights_than_it_began_with(trained, path, tmp_path, capsys):
+    weights, work_dir, again = tmp_path / 'stage 1.pth', str(tmp_path / 'work'), tmp_path / 'again'
+    weights.write_bytes((trained / 'iter_6.pth').read_bytes())
+    expected = hashlib.sha256(weights.read_bytes()).hexdigest()
+    train(training(path, work_dir, load_from=str(weights), train_cfg=dict(max_epochs=1)))
+    assert record_of(Path(work_dir))['run']['load_from_sha256'] == expected
+    assert main(['lineage', work_dir, '--no-check']) == 0
+    assert f'{weights} (sha256 {expected[:12]})' in capsys.readouterr().out
+
+    weights.write_bytes((trained / 'iter_12.pth').read_bytes())
+    other = hashlib.sha256(weights.read_bytes()).hexdigest()
+    for found in (f'a file of sha256 {other}', 'no file'):
+        assert main(['reproduce', work_dir, '--work-dir', str(again)]) == 1
+        told = capsys.readouterr().err
+        assert all(part in told for part in (str(weights), expected, f'but got {found}. Put that file back'))
+        assert not again.exists()
+        weights.unlink(missing_ok=True)
+    assert main(['reproduce', work_dir, '--work-dir', str(again), '--config-only']) == 0
+
+    weights.write_bytes((trained / 'iter_6.pth').read_bytes())
+    assert main(['reproduce', work_dir, '--work-dir', str(tmp_path / 'same')]) == 0
+    assert batches_of(tmp_path / 'same') == batches_of(Path(work_dir))
 
 
 @pytest.mark.parametrize('text', ['{', json.dumps({'schema': 'deeplake_mmdet.lineage', 'version': 9}), None])
