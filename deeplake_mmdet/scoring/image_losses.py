@@ -125,6 +125,9 @@ class ImageLosses:
                 return self._together(images)
             except NotBatchable as hindrance:
                 self._hindrance = str(hindrance)
+            except Exception as error:  # one that the images have alone, too, is raised there
+                first_line = str(error).partition('\n')[0]
+                self._hindrance = f'several at once end in {type(error).__name__} {first_line}'.rstrip()
         return [self._alone(image) for image in images]
 
     def _together(self, images: list[dict]) -> list[ImageResult]:
@@ -204,6 +207,11 @@ def _copied(images: dict) -> dict:
 
 def _prediction(sample: Any) -> Any:
     """A sample without its annotations, whose masks may be large."""
+    if 'pred_instances' not in sample:
+        raise ConfigError(
+            f'The detector expected to predict instances (pred_instances), but gave {", ".join(sample.keys())}. Of a '
+            'panoptic one, set model.test_cfg.instance_on=True, if it has that.'
+        )
     prediction = type(sample)(metainfo=sample.metainfo)
     prediction.pred_instances = sample.pred_instances.cpu()
     return prediction

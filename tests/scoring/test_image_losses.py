@@ -313,6 +313,61 @@ def test_a_detector_of_another_structure_runs_one_image_at_a_time_and_says_why(k
         assert_same(result.losses, own_losses(model, batch, place))
 
 
+class LonelyRetinaNet(RetinaNet):
+    """It predicts one image at a time only, as guided anchoring does."""
+
+    def predict(self, batch_inputs: torch.Tensor, *args: Any, **kwargs: Any) -> list[DetDataSample]:
+        if len(batch_inputs) > 1:
+            raise AssertionError(f'{len(batch_inputs)} images\nand more')
+        return super().predict(batch_inputs, *args, **kwargs)
+
+
+def test_a_detector_that_fails_with_several_images_runs_one_at_a_time() -> None:
+    model, batch = small_detector('RetinaNet'), batch_for('RetinaNet')
+    model.__class__ = LonelyRetinaNet
+    losses = ImageLosses(model)
+    results = losses(batch)
+    assert losses.how == 'The detector runs one image at a time: several at once end in AssertionError 3 images.'
+    assert_predictions_of_test_steps(model, batch, results)
+    for place, result in enumerate(results):
+        assert_same(result.losses, own_losses(model, batch, place))
+
+
+class WrongRetinaNet(RetinaNet):
+    """Its loss fails with one image, too."""
+
+    def loss(self, *args: Any, **kwargs: Any) -> dict:
+        raise IndexError('label 7')
+
+
+class PanopticRetinaNet(RetinaNet):
+    """It predicts no instances."""
+
+    def predict(self, *args: Any, **kwargs: Any) -> list[DetDataSample]:
+        samples = super().predict(*args, **kwargs)
+        for sample in samples:
+            del sample.pred_instances
+        return samples
+
+
+@pytest.mark.parametrize(
+    ('kind', 'error', 'why'),
+    [
+        (WrongRetinaNet, IndexError, 'label 7'),
+        (
+            PanopticRetinaNet,
+            ConfigError,
+            r'to predict instances .*, but gave .*gt_instances.*instance_on=True',
+        ),
+    ],
+)
+def test_a_detector_that_fails_with_one_image_raises_that(kind: type, error: type[Exception], why: str) -> None:
+    model, batch = small_detector('RetinaNet'), batch_for('RetinaNet')
+    model.__class__ = kind
+    with pytest.raises(error, match=why):
+        ImageLosses(model)(batch)
+
+
 def test_predictions_have_the_features_of_a_detector_that_does_not_train() -> None:
     model, batch = small_detector('RetinaNet'), batch_for('RetinaNet')
     model.__class__ = ModalRetinaNet
