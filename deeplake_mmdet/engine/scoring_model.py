@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -23,7 +24,8 @@ def load_detector(config: Any, checkpoint: str, datasets: Mapping[str, Any]) -> 
         datasets: Config key to `DeepLakeDataset`, whose classes it must have.
 
     Returns:
-        The detector, in evaluation mode, and the checkpoint's ``meta``.
+        The detector, in evaluation mode, and the checkpoint's ``meta``. Heads whose loss changes in the course of a
+        training (TOOD, BoxInst) compute that of the next step; without a record of epoch or iteration, that of its end.
 
     Raises:
         ConfigError: There is no such file, or it is of other classes than the data.
@@ -31,6 +33,7 @@ def load_detector(config: Any, checkpoint: str, datasets: Mapping[str, Any]) -> 
     """
     from mmdet.registry import MODELS
     from mmengine.device import get_device
+    from mmengine.logging import MessageHub
     from mmengine.model import revert_sync_batchnorm
     from mmengine.runner import CheckpointLoader
 
@@ -42,7 +45,10 @@ def load_detector(config: Any, checkpoint: str, datasets: Mapping[str, Any]) -> 
     model = revert_sync_batchnorm(MODELS.build(config.model))
     let_ssd_predict(model)
     _fill(model, content.get('state_dict', content), checkpoint)
-    return model.to(get_device()).eval(), dict(content.get('meta') or {})
+    meta = dict(content.get('meta') or {})
+    for name in ('epoch', 'iter'):
+        MessageHub.get_current_instance().update_info(name, meta.get(name, math.inf))
+    return model.to(get_device()).eval(), meta
 
 
 def _fill(model: Any, weights: Mapping[str, Any], checkpoint: str) -> None:

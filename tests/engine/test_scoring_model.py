@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 
 from deeplake_mmdet.datasets.deeplake_dataset import DeepLakeDataset
 from deeplake_mmdet.engine.scoring_model import load_detector
@@ -34,6 +37,12 @@ def test_the_detector_has_the_weights_of_the_checkpoint_and_evaluates(tmp_path, 
     assert torch.equal(model.box.bias.cpu(), box)
     assert not any(module.training for module in model.modules())
     assert meta['epoch'] == 3
+
+
+def test_heads_are_told_how_far_the_training_is_of_a_file_without_that_to_its_end(tmp_path, datasets):
+    MessageHub.get_current_instance().update_info('epoch', 99)
+    load_detector(CONFIG, save(tmp_path / 'a.pth'), datasets)
+    assert [MessageHub.get_current_instance().get_info(name) for name in ('epoch', 'iter')] == [3, math.inf]
 
 
 @pytest.mark.parametrize(
