@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
     """Prints, and returns the exit code."""
     options = build_parser().parse_args(argv)
     from deeplake_mmdet.cli.quiet import quietly  # --help need not load PyTorch
-    from deeplake_mmdet.lineage.data_status import UNCHANGED, UNTOLD, data_status
+    from deeplake_mmdet.lineage.data_status import UNCHANGED, UNTOLD, data_status, weights_status
     from deeplake_mmdet.lineage.reading import read_run
 
     credentials = read_creds(options.creds)
@@ -38,6 +38,8 @@ def main(argv: list[str]) -> int:
     if not options.no_check:
         with quietly():
             states = {entry['key']: data_status(entry, credentials) for entry in entries}
+        if weights := weights_status(record):
+            states['load_from'] = weights
     if options.json:
         told = {
             key: {'state': found.state, 'detail': found.detail, 'head': found.head} for key, found in states.items()
@@ -51,7 +53,7 @@ def main(argv: list[str]) -> int:
 def _print(record: Mapping[str, Any], states: Mapping[str, Any]) -> None:
     from deeplake_mmdet.versions.text_table import text_table
 
-    print(text_table(('record', ''), list(_facts(record))))
+    print(text_table(('record', ''), list(_facts(record, states))))
     for entries in record['data'].values():
         for entry in entries:
             rows = [*_dataset(entry)]
@@ -63,7 +65,7 @@ def _print(record: Mapping[str, Any], states: Mapping[str, Any]) -> None:
             print('\n' + text_table((title, ''), rows))
 
 
-def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _facts(record: Mapping[str, Any], states: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     run, code = record['run'], record['code']
     changed = {True: ', with changes', False: '', None: ''}[code['dirty']]
     yield 'run', run['id']
@@ -74,6 +76,8 @@ def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     if run.get('load_from'):
         digest = run.get('load_from_sha256')
         yield 'weights from', run['load_from'] + (f' (sha256 {digest[:12]})' if digest else '')
+    if 'load_from' in states:
+        yield 'weights today', states['load_from']
     if before := run['continues']:
         yield 'continues', f'run {before["run"] or "without a record"} ({before["how"]}) at {before["iteration"]}'
     yield 'config', f'{record["config"]["file"]} (sha256 {record["config"]["digest"][:12]})'

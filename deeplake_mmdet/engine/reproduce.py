@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, MutableMapping
 from typing import Any
 
@@ -10,9 +9,9 @@ from deeplake_mmdet.engine.datasets_in_config import SPLITS, find_datasets
 from deeplake_mmdet.engine.secrets_in_config import CREDENTIALS_KEY
 from deeplake_mmdet.errors import LineageError
 from deeplake_mmdet.lineage.config_text import values_of
-from deeplake_mmdet.lineage.data_status import is_told
+from deeplake_mmdet.lineage.data_status import UNCHANGED, is_told, weights_status
 from deeplake_mmdet.lineage.reading import Run
-from deeplake_mmdet.lineage.record import OF_ONE_RUN, file_digest
+from deeplake_mmdet.lineage.record import OF_ONE_RUN
 
 
 def config_of(run: Run, work_dir: str) -> Any:
@@ -66,17 +65,15 @@ def check_weights(run: Run) -> None:
         run: A training, see `read_run`. Weights of an address, and of runs that noted no digest, are not looked at.
 
     Raises:
-        LineageError: Names both digests.
+        LineageError: Names the file, and both digests.
     """
-    file, expected = (run.record['run'].get(name) for name in ('load_from', 'load_from_sha256'))
-    if not expected:
-        return
-    found = f'a file of sha256 {file_digest(file)}' if os.path.isfile(file) else 'no file'
-    if not found.endswith(expected):
+    status = weights_status(run.record)
+    if status is not None and status.state != UNCHANGED:
+        began = run.record['run']
         raise LineageError(
-            f'{run.path!r} expected the weights that its training began with, load_from={file!r} of sha256 '
-            f'{expected}, but got {found}. Put that file back; or write the config with --config-only, name there '
-            'where the weights are now, and train with it.'
+            f'{run.path!r} expected the weights that its training began with, load_from={began["load_from"]!r} of '
+            f'sha256 {began["load_from_sha256"]}, but they are {status}. Put that file back; or write the config with '
+            '--config-only, name there where the weights are now, and train with it.'
         )
 
 

@@ -1,7 +1,8 @@
-"""Whether the data of a record can still be opened, and are what they were."""
+"""Whether the data and the first weights of a record can still be opened, and are what they were."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from deeplake_mmdet.config.dataset_spec import DatasetSpec
 from deeplake_mmdet.config.location import OPENED
 from deeplake_mmdet.config.tensor_roles import TENSOR_ROLES
 from deeplake_mmdet.errors import DeepLakeMMDetError, RevisionNotFoundError, SourceNotFoundError
+from deeplake_mmdet.lineage.record import file_digest
 from deeplake_mmdet.source.handle import SourceHandle
 
 UNCHANGED, CHANGED, GONE, UNREADABLE, UNTOLD = 'unchanged', 'changed', 'gone', 'unreadable', 'untold'
@@ -18,12 +20,12 @@ _SAME = ('dataset_id', 'rows', 'digest')
 
 @dataclass(frozen=True)
 class DataStatus:
-    """What became of the data of a run.
+    """What became of the data of a run, or of the weights that it began with.
 
     Attributes:
-        state: ``'unchanged'``, ``'changed'`` (it opens, with other rows or annotations), ``'gone'`` (there is no
-            such dataset or revision), ``'unreadable'`` (the storage is not reached or refuses, or the data cannot be
-            read; they may be what they were), or ``'untold'`` (an object of a program, which no words name).
+        state: ``'unchanged'``, ``'changed'`` (it opens, with other rows, annotations or bytes), ``'gone'`` (there is
+            no such dataset, revision or file), ``'unreadable'`` (the storage is not reached or refuses, or the data
+            cannot be read; they may be what they were), or ``'untold'`` (an object of a program, which no words name).
         detail: What differs, or why it does not open; empty where nothing is to be said.
         head: Id of the newest commit of its branch, where it has moved on since; else None.
     """
@@ -85,6 +87,24 @@ def data_status(entry: Mapping[str, Any], credentials: Any = None) -> DataStatus
     return DataStatus(
         CHANGED if differing else UNCHANGED, ', '.join(differing), head if head != entry['commit_id'] else None
     )
+
+
+def weights_status(record: Mapping[str, Any]) -> DataStatus | None:
+    """Compare the file of ``load_from`` with the one that the run began with.
+
+    Returns:
+        None of a run without, and of one that noted no digest: its weights are at an address.
+    """
+    file, expected = (record['run'].get(name) for name in ('load_from', 'load_from_sha256'))
+    if not expected:
+        return None
+    if not os.path.isfile(file):
+        return DataStatus(GONE, 'there is no such file')
+    try:
+        found = file_digest(file)
+    except OSError as error:
+        return DataStatus(UNREADABLE, str(error.strerror))
+    return DataStatus(UNCHANGED) if found == expected else DataStatus(CHANGED, f'sha256 {expected} -> {found}')
 
 
 def _head(entry: Mapping[str, Any], credentials: Any) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -158,15 +159,18 @@ def test_a_training_is_not_made_again_from_other_weights_than_it_began_with(trai
     expected = hashlib.sha256(weights.read_bytes()).hexdigest()
     train(training(path, work_dir, load_from=str(weights), train_cfg=dict(max_epochs=1)))
     assert record_of(Path(work_dir))['run']['load_from_sha256'] == expected
-    assert main(['lineage', work_dir, '--no-check']) == 0
-    assert f'{weights} (sha256 {expected[:12]})' in capsys.readouterr().out
+    assert main(['lineage', work_dir]) == 0
+    told = capsys.readouterr().out
+    assert f'{weights} (sha256 {expected[:12]})' in told and re.search(r'weights today +unchanged\n', told)
 
     weights.write_bytes((trained / 'iter_12.pth').read_bytes())
     other = hashlib.sha256(weights.read_bytes()).hexdigest()
-    for found in (f'a file of sha256 {other}', 'no file'):
+    for became in (f'changed: sha256 {expected} -> {other}', 'gone: there is no such file'):
+        assert main(['lineage', work_dir]) == 1
+        assert f'weights today  {became}\n' in capsys.readouterr().out
         assert main(['reproduce', work_dir, '--work-dir', str(again)]) == 1
         told = capsys.readouterr().err
-        assert all(part in told for part in (str(weights), expected, f'but got {found}. Put that file back'))
+        assert all(part in told for part in (str(weights), expected, f'but they are {became}. Put that file back'))
         assert not again.exists()
         weights.unlink(missing_ok=True)
     assert main(['reproduce', work_dir, '--work-dir', str(again), '--config-only']) == 0
