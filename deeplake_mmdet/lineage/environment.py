@@ -18,7 +18,6 @@ _LIBRARIES = {
     'numpy': ('numpy',),
     'opencv': ('opencv-python', 'opencv-python-headless'),
     'pycocotools': ('pycocotools',),
-    'torch': ('torch',),
 }
 _PATIENCE = 10  # seconds for git
 
@@ -38,6 +37,7 @@ def environment(config_file: str | None) -> dict[str, Any]:
     from deeplake_mmdet import __version__
 
     libraries = {name: found for name, names in _LIBRARIES.items() if (found := _installed(names))}
+    libraries['torch'] = str(torch.__version__)  # the build too, which the installed package may not name
     libraries |= {'python': platform.python_version(), 'cuda': str(torch.version.cuda or '')}
     folder = Path(config_file).resolve().parent if config_file and os.path.isfile(config_file) else Path.cwd()
     return {'libraries': libraries, 'code': {'version': __version__, **_repository(folder)}}
