@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.datasets import write_dataset
 
-# The same examples each time; `pytest --hypothesis-profile explore` draws others.
-settings.register_profile('same', derandomize=True)
-settings.register_profile('explore', derandomize=False)
+# The same examples each time; `pytest --hypothesis-profile explore` draws others. No machine is too slow for them, and
+# a fixture is for all examples of a test.
+_ANYWHERE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.register_profile('same', _ANYWHERE, derandomize=True)
+settings.register_profile('explore', _ANYWHERE, derandomize=False)
 settings.load_profile('same')
 
 

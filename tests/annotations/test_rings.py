@@ -19,7 +19,7 @@ def test_a_pocket_that_touches_the_outside_at_a_corner_is_no_hole():
     assert len(mask_to_rings(mask)) == 1 and np.array_equal(rasterise(mask_to_rings(mask), 3, 3), mask)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(mask=hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_rings_rasterise_to_exactly_the_bitmap_whatever_its_holes(mask):
     rings = mask_to_rings(mask)

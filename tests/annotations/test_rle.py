@@ -25,14 +25,14 @@ def drawn(lengths: np.ndarray, height: int, width: int) -> np.ndarray:
     return np.repeat(values, lengths).reshape(width, height).T
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(bitmap=BITMAPS)
 def test_decoded_runs_draw_the_bitmap_that_pycocotools_packed(bitmap: np.ndarray) -> None:
     assert rle_fault(packed(bitmap), bitmap.shape) is None
     assert np.array_equal(drawn(run_lengths([packed(bitmap)['counts']])[0], *bitmap.shape), bitmap)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(bitmaps=st.lists(BITMAPS, min_size=1, max_size=5))
 def test_texts_that_are_decoded_together_are_decoded_as_each_alone(bitmaps: list[np.ndarray]) -> None:
     rles = [packed(bitmap) for bitmap in bitmaps]
@@ -52,7 +52,7 @@ def test_runs_of_every_length_are_decoded(size: tuple[int, int]) -> None:
     assert rle_fault({'size': list(size), 'counts': text}, size) is None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(bitmap=BITMAPS, data=st.data())
 def test_damaged_counts_are_refused_or_draw_what_they_say(bitmap: np.ndarray, data: Any) -> None:
     rle = packed(bitmap)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -68,7 +68,7 @@ def evaluated(path: Path, results: list[dict[str, Any]], kind: str) -> list[np.n
     return [evaluation.stats, *(evaluation.eval[name] for name in ('precision', 'recall', 'scores'))]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10)
 @given(document=measurable(), seed=st.integers(0, 2**32 - 1))
 def test_pycocotools_measures_the_same_on_both_files(document, seed, tmp_path):
     assume(document['annotations'])

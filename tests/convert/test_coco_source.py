@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplake_mmdet.convert import json_window
@@ -15,7 +15,7 @@ from deeplake_mmdet.convert.schema import image_columns, image_values
 from deeplake_mmdet.errors import ConversionError
 from tests.support.coco_documents import SIZE_HW, STYLES, by_id, coco_documents, document_of, write_coco
 
-SETTINGS = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=100)
 RING = [1, 2, 3.5, 4, 5, 6.25]
 
 

@@ -10,7 +10,7 @@ import deeplake
 import numpy as np
 import pytest
 from deeplake import types
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from deeplake_mmdet.convert import convert_coco
 from deeplake_mmdet.convert.coco import split_of
@@ -224,7 +224,7 @@ def test_several_files_make_one_dataset_with_a_view_each(coco, rows, tmp_path):
     assert len(rows(tmp_path / 'out')) == 10
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(document=coco_documents(), style=STYLES)
 def test_any_valid_file_is_in_the_columns_and_the_metadata(document, style, tmp_path, rows):
     folder = tmp_path / str(len(list(tmp_path.iterdir())))

@@ -11,7 +11,7 @@ import deeplake
 import numpy as np
 import pytest
 from deeplake import types
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from deeplake_mmdet.convert import convert_coco, convert_voc, convert_yolo, export_coco
 from deeplake_mmdet.errors import AnnotationError, ConversionError
@@ -24,7 +24,7 @@ def written(folder: Path, split: str = 'train') -> dict[str, Any]:
     return json.loads((folder / f'annotations/instances_{split}.json').read_text())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(document=coco_documents())
 def test_any_file_comes_back_equal(document, tmp_path):
     folder = tmp_path / str(len(list(tmp_path.iterdir())))

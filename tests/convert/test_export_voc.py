@@ -11,7 +11,7 @@ from xml.dom import minidom
 import numpy as np
 import pytest
 from deeplake import types
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplake_mmdet.convert import convert_voc, export_voc
@@ -85,7 +85,7 @@ def write_tree(root: Path, annotations: Mapping[str, list[str]], splits: Mapping
     return [split for split, ids in lists.items() if ids]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(tree=TREES)
 def test_any_tree_comes_back_as_it_was(tree, tmp_path):
     folder = tmp_path / str(len(list(tmp_path.iterdir())))

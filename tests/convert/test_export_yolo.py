@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from deeplake import types
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deeplake_mmdet.convert import convert_yolo, export_yolo
@@ -55,14 +55,14 @@ def round_trip(tree, tmp_path, **options):
     return source, folder / 'again/data.yaml'
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(tree=trees(boxes()))
 def test_any_tree_of_boxes_comes_back_number_for_number(tree, tmp_path):
     source, again = round_trip(tree, tmp_path)
     assert read_tree(again) == read_tree(source)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25)
 @given(tree=trees(polygons()))
 def test_any_tree_of_polygons_comes_back_number_for_number(tree, tmp_path):
     has_polygons = any(tree.values())

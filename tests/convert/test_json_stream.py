@@ -8,7 +8,7 @@ import re
 from contextlib import closing
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from deeplake_mmdet.convert import json_window
@@ -17,7 +17,7 @@ from deeplake_mmdet.convert.json_stream import read_document
 from deeplake_mmdet.convert.ring_texts import TOKEN
 from deeplake_mmdet.errors import ConversionError
 
-SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SETTINGS = settings(max_examples=150)
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 RINGS = st.lists(st.lists(NUMBERS | st.integers(-9, 9), max_size=8), max_size=3)
 JSON = st.recursive(

@@ -20,13 +20,13 @@ def written(polygon, comma=', '):
     return '[' + comma.join('[' + comma.join(map(str, ring)) + ']' for ring in polygon) + ']'
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(polygons=st.lists(POLYGONS, min_size=1, max_size=3), comma=st.sampled_from([',', ', ', ' ,\n\t']))
 def test_any_polygons_of_short_numbers_are_plain(polygons, comma):
     assert all_plain([written(polygon, comma) for polygon in polygons])
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_what_is_plain_is_json_and_has_no_fault(data):
     texts = [written(polygon) for polygon in data.draw(st.lists(POLYGONS, min_size=1, max_size=2))]
@@ -85,7 +85,7 @@ def test_brackets_of_two_polygons_do_not_make_up_for_each_other():
 FIELDS = st.fixed_dictionaries({}, optional={'id': st.integers(), 'x': st.text(), 'segmentation': POLYGONS | st.text()})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(objects=st.lists(FIELDS), nested=FIELDS, indent=st.none() | st.just(1))
 @example(objects=[{'segmentation': [[1, 2, 3, 4, 5, 6]], 'x': 1}], nested={}, indent=None)
 def test_all_that_is_no_polygon_stays_and_positions_lead_back(objects, nested, indent):

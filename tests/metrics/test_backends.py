@@ -62,13 +62,13 @@ CASES = dict(
 ASKED = dict(iou_thrs=st.sampled_from(IOUS), max_dets=st.sampled_from(MAX_DETS), use_cats=st.booleans())
 
 
-@given_settings(max_examples=25, deadline=None)
+@given_settings(max_examples=25)
 @given(case=st.fixed_dictionaries(CASES), asked=st.fixed_dictionaries(ASKED))
 def test_curves_of_boxes_and_proposals_are_those_of_the_files(backend, case, asked):
     _equals_reference(backend, *draw_case(**case), settings(**asked))
 
 
-@given_settings(max_examples=15, deadline=None)
+@given_settings(max_examples=15)
 @given(case=st.fixed_dictionaries(CASES), asked=st.fixed_dictionaries(ASKED))
 def test_curves_of_masks_are_those_of_the_files(backend, case, asked):
     _equals_reference(backend, *draw_case(**case, masks=True), settings('segm', **asked))
